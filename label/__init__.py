@@ -1,0 +1,1 @@
+"""Labels from judges, reward models and people: the `label` command."""

@@ -1,0 +1,1 @@
+"""Pacing, budget, failure classes and durable completions around any chat model."""

@@ -1,0 +1,1 @@
+"""From the store to training files and trainers: the `train` command."""

@@ -1,0 +1,1 @@
+"""One module per training recipe: which rows, which loss, which weights."""

@@ -1,0 +1,1 @@
+"""The terminal application for looking and judging blind: the `review` command."""
