@@ -1,0 +1,257 @@
+-- Derived views, all in schema as_of: they read the as-of views of the tables, so `--at` reaches them all.
+-- Latest wins by (version, seq), packed as version * 2^20 + seq, which is what DuckDB's arg_max is fast on.
+
+CREATE VIEW as_of.current_runs AS
+SELECT
+    run_id,
+    arg_max(command, version * 1048576 + seq) AS command,
+    arg_max(settings, version * 1048576 + seq) AS settings,
+    arg_max(software_version, version * 1048576 + seq) AS software_version,
+    arg_max(host, version * 1048576 + seq) AS host,
+    arg_max(pid, version * 1048576 + seq) AS pid,
+    arg_max(state, version * 1048576 + seq) AS state,
+    min(started_at) AS started_at,
+    max(ended_at) AS ended_at,
+    arg_max(counts, version * 1048576 + seq) AS counts,
+    arg_max(prompt_tokens, version * 1048576 + seq) AS prompt_tokens,
+    arg_max(completion_tokens, version * 1048576 + seq) AS completion_tokens,
+    arg_max(cost_usd, version * 1048576 + seq) AS cost_usd
+FROM as_of.runs
+GROUP BY run_id;
+
+CREATE VIEW as_of.current_sources AS
+SELECT
+    source_id,
+    arg_max(name, version * 1048576 + seq) AS name,
+    arg_max(reader, version * 1048576 + seq) AS reader,
+    arg_max(path, version * 1048576 + seq) AS path,
+    arg_max(sha256, version * 1048576 + seq) AS sha256,
+    arg_max(bytes, version * 1048576 + seq) AS bytes,
+    arg_max(license, version * 1048576 + seq) AS license,
+    arg_max(settings, version * 1048576 + seq) AS settings,
+    arg_max(state, version * 1048576 + seq) AS state,
+    arg_max(records_read, version * 1048576 + seq) AS records_read,
+    arg_max(records_kept, version * 1048576 + seq) AS records_kept,
+    arg_max(records_rejected, version * 1048576 + seq) AS records_rejected
+FROM as_of.sources
+GROUP BY source_id;
+
+CREATE VIEW as_of.current_classes AS
+SELECT
+    name,
+    last.condition AS condition,
+    last.reward AS reward,
+    last.weight AS weight,
+    last.patterns AS patterns
+FROM (
+    SELECT
+        name,
+        arg_max(
+            struct_pack(condition := condition, reward := reward, weight := weight, patterns := patterns),
+            version * 1048576 + seq
+        ) AS last
+    FROM as_of.source_classes
+    GROUP BY name
+);
+
+-- The class of every model label seen: the longest matching pattern decides.
+CREATE VIEW as_of.model_classes AS
+SELECT
+    labels.model,
+    arg_max(matches.name, matches.strength) AS class
+FROM (SELECT DISTINCT model FROM as_of.conversations WHERE model <> '') AS labels
+JOIN (
+    SELECT
+        name,
+        unnest(patterns) AS pattern,
+        length(replace(unnest(patterns), '*', '')) AS strength
+    FROM as_of.current_classes
+) AS matches
+    ON lower(labels.model) GLOB lower(matches.pattern)
+GROUP BY labels.model;
+
+CREATE VIEW as_of.latest_decisions AS
+SELECT
+    target_kind,
+    target_id,
+    last.verdict AS verdict,
+    last.reason AS reason,
+    last.evidence AS evidence,
+    last.decided_by AS decided_by,
+    last.decided_at AS decided_at
+FROM (
+    SELECT
+        target_kind,
+        target_id,
+        arg_max(
+            struct_pack(
+                verdict := verdict, reason := reason, evidence := evidence,
+                decided_by := decided_by, decided_at := decided_at
+            ),
+            version * 1048576 + seq
+        ) AS last
+    FROM as_of.decisions
+    GROUP BY target_kind, target_id
+);
+
+CREATE VIEW as_of.all_conversations AS
+SELECT
+    conversations.*,
+    coalesce(conversations.source_class, model_classes.class, 'unknown') AS class,
+    current_sources.name AS source,
+    latest_decisions.verdict AS verdict,
+    latest_decisions.reason AS verdict_reason,
+    superseded.derived_from IS NULL AND coalesce(latest_decisions.verdict, 'keep') <> 'drop' AS is_current
+FROM as_of.conversations AS conversations
+LEFT JOIN as_of.model_classes AS model_classes
+    ON conversations.model = model_classes.model
+LEFT JOIN as_of.current_sources AS current_sources
+    ON conversations.source_id = current_sources.source_id
+LEFT JOIN as_of.latest_decisions AS latest_decisions
+    ON latest_decisions.target_kind = 'conversation'
+    AND latest_decisions.target_id = conversations.conversation_id
+LEFT JOIN (SELECT DISTINCT derived_from FROM as_of.conversations WHERE derived_from IS NOT NULL) AS superseded
+    ON superseded.derived_from = conversations.conversation_id;
+
+CREATE VIEW as_of.current_conversations AS
+SELECT * EXCLUDE (is_current)
+FROM as_of.all_conversations
+WHERE is_current;
+
+-- One completion per request key: a finished one wins over a failure, the first paid one over a second.
+CREATE VIEW as_of.current_completions AS
+SELECT completions.*
+FROM as_of.completions AS completions
+JOIN (
+    SELECT
+        request_key,
+        max(if(state = 'done', 9007199254740992, 0) - (version * 1048576 + seq)) AS best
+    FROM as_of.completions
+    GROUP BY request_key
+) AS chosen
+    ON completions.request_key = chosen.request_key
+    AND if(completions.state = 'done', 9007199254740992, 0) - (completions.version * 1048576 + completions.seq)
+        = chosen.best;
+
+CREATE VIEW as_of.current_ratings AS
+SELECT
+    response_id,
+    labeler,
+    template,
+    scale,
+    aspect,
+    draw_index,
+    last.labeler_kind AS labeler_kind,
+    last.value AS value,
+    last.explanation AS explanation,
+    last.state AS state,
+    last.request_key AS request_key,
+    last.parser_version AS parser_version,
+    last.created_at AS created_at,
+    last.run_id AS run_id
+FROM (
+    SELECT
+        response_id,
+        labeler,
+        template,
+        scale,
+        aspect,
+        draw_index,
+        arg_max(
+            struct_pack(
+                labeler_kind := labeler_kind, value := value, explanation := explanation, state := state,
+                request_key := request_key, parser_version := parser_version,
+                created_at := created_at, run_id := run_id
+            ),
+            version * 1048576 + seq
+        ) AS last
+    FROM as_of.ratings
+    GROUP BY response_id, labeler, template, scale, aspect, draw_index
+);
+
+-- The rating of a conversation is the mean over its assistant turns (OpenChat, Appendix G);
+-- it is complete only when every turn has a rating.
+CREATE VIEW as_of.conversation_ratings AS
+WITH turns AS (
+    SELECT
+        paths.conversation_id,
+        paths.message_id,
+        paths.position
+    FROM (
+        SELECT
+            conversation_id,
+            unnest(message_ids) AS message_id,
+            generate_subscripts(message_ids, 1) AS position
+        FROM as_of.conversations
+    ) AS paths
+    JOIN as_of.messages AS messages
+        ON messages.message_id = paths.message_id
+    WHERE messages.role = 'assistant'
+),
+turn_counts AS (
+    SELECT conversation_id, count(*) AS n_turns
+    FROM turns
+    GROUP BY conversation_id
+),
+turn_values AS (
+    SELECT response_id, labeler, template, scale, aspect, avg(value) AS value
+    FROM as_of.current_ratings
+    WHERE state = 'done'
+    GROUP BY response_id, labeler, template, scale, aspect
+)
+SELECT
+    turns.conversation_id,
+    turn_values.labeler,
+    turn_values.template,
+    turn_values.scale,
+    turn_values.aspect,
+    any_value(turn_counts.n_turns) AS n_turns,
+    count(*) AS n_rated,
+    avg(turn_values.value) AS mean,
+    min(turn_values.value) AS min,
+    arg_max(turn_values.value, turns.position) AS last,
+    count(*) = any_value(turn_counts.n_turns) AS is_complete
+FROM turns
+JOIN turn_values
+    ON turn_values.response_id = turns.message_id
+JOIN turn_counts
+    ON turn_counts.conversation_id = turns.conversation_id
+GROUP BY
+    turns.conversation_id,
+    turn_values.labeler,
+    turn_values.template,
+    turn_values.scale,
+    turn_values.aspect;
+
+CREATE VIEW as_of.current_comparisons AS
+SELECT comparisons.*
+FROM as_of.comparisons AS comparisons
+JOIN (
+    SELECT comparison_id, max(version * 1048576 + seq) AS latest
+    FROM as_of.comparisons
+    GROUP BY comparison_id
+) AS chosen
+    ON comparisons.comparison_id = chosen.comparison_id
+    AND comparisons.version * 1048576 + comparisons.seq = chosen.latest;
+
+-- Answers to one prompt: siblings in the tree of messages, and draws of policies.
+CREATE VIEW as_of.response_sets AS
+SELECT
+    prompt_id,
+    response_id,
+    sum(n_draws)::BIGINT AS n_draws,
+    string_agg(DISTINCT origin, ', ' ORDER BY origin) AS source
+FROM (
+    SELECT
+        messages.parent_id AS prompt_id,
+        messages.message_id AS response_id,
+        0 AS n_draws,
+        'conversation' AS origin
+    FROM as_of.messages AS messages
+    WHERE messages.role = 'assistant' AND messages.parent_id IS NOT NULL
+    UNION ALL
+    SELECT prompt_id, response_id, count(*) AS n_draws, policy AS origin
+    FROM as_of.samples
+    GROUP BY prompt_id, response_id, policy
+)
+GROUP BY prompt_id, response_id;
