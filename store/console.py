@@ -6,7 +6,6 @@ answers at once.
 
 import codecs
 import json
-import os
 import signal
 import sys
 import traceback
@@ -124,16 +123,12 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a command with ARGUMENTS and return its exit code."""
     try:
         outcome = command.main(args=list(arguments), standalone_mode=False)
-    except click.exceptions.Abort:
-        return _say("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _say("interrupted; the same command again continues", INTERRUPTED)
     except click.ClickException as error:
         return _say_misused(error)
     except PreferablyError as error:
         return _say(f"error: {error}", error.exit_code)
-    except BrokenPipeError:
-        return _pipe_closed()
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -154,12 +149,6 @@ def _say_misused(error: click.ClickException) -> int:
         hint = f"; see: {error.ctx.command_path} --help"
     message = error.format_message().rstrip(".")
     return _say(f"error: {message[:1].lower()}{message[1:]}{hint}", error.exit_code)
-
-
-def _pipe_closed() -> int:
-    """The reader of our output has gone; say nothing more and let the interpreter close quietly."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def echo(text: str = "") -> None:

@@ -52,11 +52,11 @@ class Reading:
 
     def arrow(self, sql: str, params: Params = None) -> pa.Table:
         """The result of a query as one Arrow table."""
-        return self.con.execute(sql, params).to_arrow_table()
+        return self.con.sql(sql, params=params).to_arrow_table()
 
     def batches(self, sql: str, params: Params = None, rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         """The result of a query, streamed in batches of about ROWS rows."""
-        reader: pa.RecordBatchReader = self.con.execute(sql, params).to_arrow_reader(rows)
+        reader: pa.RecordBatchReader = self.con.sql(sql, params=params).to_arrow_reader(rows)
         yield from reader
 
     def lock_down(self) -> None:

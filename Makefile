@@ -1,0 +1,23 @@
+# Every target only calls a script, so that everything works without make too.
+.PHONY: demo test check bench help-texts golden clean
+
+demo: ## the main job, offline, on the example world
+	scripts/demo
+
+test: ## linters, types, import rules, help texts, the wheel, and every test
+	scripts/test
+
+check: ## the fast part of `test`: linters, types, import rules
+	scripts/check
+
+bench: ## our figures beside the peers', in one run
+	scripts/bench
+
+help-texts: ## write the command help in the README anew
+	.venv/bin/cog -r README.md
+
+golden: ## write the golden files anew; the diff is the review
+	.venv/bin/python -m pytest -m "not slow" --rewrite-golden
+
+clean: ## remove what the other targets made
+	rm -rf .venv demo dist

@@ -1,0 +1,289 @@
+"""Commands that look at the store: its history, its things, and whether it is sound."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from store.console import (
+    CONTEXT,
+    at_option,
+    echo,
+    echo_json,
+    json_option,
+    note,
+    store_option,
+    table,
+    wait_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from curate.trace import Trace
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("name")
+@click.option("--note", "words", default="", help="A word on why.")
+@store_option
+@wait_option
+@json_option
+def snapshot(name: str, words: str, store_path: Path, wait_s: float, as_json: bool) -> None:
+    """Give what is committed now the name NAME, for `--at NAME`.
+
+    \b
+    Examples:
+      curate snapshot before-cleaning --note "as downloaded"
+    """
+    from store.db import Store
+    from store.snapshots import take_snapshot
+
+    taken = take_snapshot(Store(store_path, wait_s=wait_s), name, words)
+    if as_json:
+        echo_json(dataclasses.asdict(taken))
+        return
+    echo(f"snapshot {taken.name} is version {taken.at_version}")
+    if taken.open_runs:
+        note(f"still writing: {', '.join(taken.open_runs)}; what they write later is not in it")
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("--limit", type=int, default=20, show_default=True, help="How many versions.")
+@store_option
+@at_option
+@json_option
+def log(limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
+    """List versions, newest first: who wrote what.
+
+    \b
+    Examples:
+      curate log
+      curate log --limit 100 --json
+    """
+    from store.db import Store
+    from store.snapshots import versions
+
+    found = versions(Store(store_path, at=at), limit)
+    if as_json:
+        echo_json({"versions": [dataclasses.asdict(version) for version in found]})
+        return
+    rows = [
+        (
+            f"v{version.version}",
+            f"{version.committed_at:%Y-%m-%d %H:%M:%S}",
+            version.command or "",
+            ", ".join(f"{count} {name}" for name, count in version.rows_by_table.items()),
+            ", ".join(version.snapshots),
+        )
+        for version in found
+    ]
+    echo(table(("version", "committed (UTC)", "command", "rows", "snapshots"), rows))
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("first")
+@click.argument("second")
+@store_option
+@json_option
+def diff(first: str, second: str, store_path: Path, as_json: bool) -> None:
+    """Say what was added between two snapshots or versions (v12).
+
+    \b
+    Examples:
+      curate diff before-cleaning after-cleaning
+      curate diff v3 v7
+    """
+    from store.db import Store
+    from store.snapshots import difference
+
+    found = difference(Store(store_path), first, second)
+    if as_json:
+        echo_json(dataclasses.asdict(found))
+        return
+    echo(f"from version {found.earlier} to version {found.later}")
+    _echo_counts("rows", found.rows_by_table)
+    _echo_counts("conversations", found.conversations_by_source)
+    _echo_counts("decisions", found.verdicts)
+    if found.classes:
+        echo(f"classes set: {', '.join(found.classes)}")
+
+
+def _echo_counts(title: str, counts: "Mapping[str, int]") -> None:
+    if counts:
+        echo()
+        echo(table((title, "added"), list(counts.items())))
+
+
+@click.command(context_settings=CONTEXT)
+@store_option
+@at_option
+@json_option
+def verify(store_path: Path, at: str | None, as_json: bool) -> None:
+    """Re-derive every hash and check every reference; exit 1 if anything is wrong.
+
+    \b
+    Examples:
+      curate verify
+      curate verify --at before-cleaning --json
+    """
+    from store.db import Store
+    from store.errors import CheckFailed
+    from store.verify import verify as verify_store
+
+    result = verify_store(Store(store_path, at=at))
+    if as_json:
+        echo_json({"ok": result.is_ok, "problems": result.problems, "checked": result.checked})
+    else:
+        echo(
+            f"checked {result.checked['messages']} messages and {result.checked['conversations']} conversations"
+        )
+        _echo_counts("problem", result.problems)
+    if not result.is_ok:
+        raise CheckFailed(
+            f"the store has {len(result.problems)} kinds of problem: {', '.join(result.problems)}"
+        )
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("given", metavar="ID")
+@store_option
+@at_option
+@json_option
+def show(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
+    """Print the conversation or message with ID, or the start of an id.
+
+    \b
+    Examples:
+      curate show c1-8f3a21
+      curate show m1-02c4d6 --json
+    """
+    from curate.show import show as show_thing
+    from store.db import Store
+
+    shown = show_thing(Store(store_path, at=at), given)
+    if as_json:
+        echo_json(dataclasses.asdict(shown))
+        return
+    echo(shown.id)
+    for name, value in shown.about.items():
+        if value not in (None, ""):
+            echo(f"  {name}: {value}")
+    for message in shown.messages:
+        labels = ", ".join(
+            f"{labeler} {state if value is None else value}" for labeler, value, state in message.ratings
+        )
+        echo(f"\n[{message.role}] {message.message}{f'  rated: {labels}' if labels else ''}")
+        echo(message.content)
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("given", metavar="ID|EXPORT:ROW")
+@store_option
+@at_option
+@json_option
+def trace(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
+    """Follow a thing back to its file and record, and forward to labels and training rows.
+
+    EXPORT is an export's id or its directory; rows count from 0.
+
+    \b
+    Examples:
+      curate trace c1-8f3a21
+      curate trace m1-02c4d6
+      curate trace exports/crlft:17
+    """
+    from curate.trace import trace as trace_thing
+    from store.db import Store
+
+    found = trace_thing(Store(store_path, at=at), given)
+    if as_json:
+        echo_json(dataclasses.asdict(found))
+        return
+    _echo_trace(found)
+
+
+def _echo_trace(found: "Trace") -> None:
+    for row in found.conversations:
+        records = ", ".join(str(number) for number in row["record_numbers"])
+        echo(f"{row['conversation']}  class {row['class']}, model {row['model'] or 'not given'}")
+        echo(f"  from {row['path']}, record {records}, line {row['line']}, byte {row['byte_offset']}")
+        echo(f"  source {row['source']}, sha256 {row['sha256']}, license {row['license'] or 'not given'}")
+    for name in ("ratings", "comparisons", "decisions", "export_rows"):
+        for row in getattr(found, name):
+            words = ", ".join(f"{key} {value}" for key, value in row.items() if value not in (None, ""))
+            echo(f"{name.removesuffix('s')}: {words}")
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("query")
+@click.option("--limit", type=int, default=100, show_default=True, help="Most rows to print; 0 for all.")
+@store_option
+@at_option
+@json_option
+def sql(query: str, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
+    """Run one read-only QUERY; tables and views show the state `--at` names.
+
+    \b
+    Examples:
+      curate sql "SELECT class, count(*) FROM current_conversations GROUP BY class"
+      curate sql "SELECT reason, count(*) FROM rejects GROUP BY reason" --json
+    """
+    from curate.query import run_query
+    from store.db import Store
+
+    columns, rows, is_cut = run_query(Store(store_path, at=at), query, limit)
+    if as_json:
+        echo_json({"columns": columns, "rows": rows, "is_cut": is_cut})
+        return
+    echo(table(columns, rows))
+    if is_cut:
+        note(f"only the first {limit} rows are shown; --limit 0 shows all")
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("--verdict", type=click.Choice(["keep", "drop"]), help="Only these.")
+@click.option("--limit", type=int, default=50, show_default=True, help="Most decisions to list.")
+@store_option
+@at_option
+@json_option
+def decisions(verdict: str | None, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
+    """List what was kept or dropped last, by whom and why.
+
+    \b
+    Examples:
+      curate decisions --verdict drop
+    """
+    from curate.query import latest_decisions
+    from store.db import Store
+
+    found = latest_decisions(Store(store_path, at=at), verdict, limit)
+    if as_json:
+        echo_json({"decisions": found})
+        return
+    names = ("target", "verdict", "reason", "decided_by", "decided_at")
+    echo(table(names, [[row[name] for name in names] for row in found]))
+
+
+@click.command(context_settings=CONTEXT)
+@store_option
+@json_option
+def doctor(store_path: Path, as_json: bool) -> None:
+    """Say what is installed, what state the store is in, and who holds it.
+
+    \b
+    Examples:
+      curate doctor
+    """
+    from curate.doctor import findings
+    from store.db import Store
+
+    found = list(findings(Store(store_path, wait_s=5)))
+    if as_json:
+        echo_json({"findings": [{"subject": subject, "found": words} for subject, words in found]})
+        return
+    echo(table(("subject", "found"), found))
+
+
+COMMANDS = (snapshot, log, diff, verify, show, trace, sql, decisions, doctor)

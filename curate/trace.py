@@ -1,0 +1,139 @@
+"""`curate trace`: from any thing back to the record it came from, and forward to all it reached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curate.finding import Found, find, find_export_row
+from store.db import Reading, Store
+from store.errors import RequestError
+from store.ids import to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a thing came from and what it led to; every entry is one row by column name."""
+
+    of: str
+    """The id that was asked for."""
+    conversations: tuple[Mapping[str, Any], ...]
+    """Back: the records, each with its source's file, sha256, record numbers, line and byte offset."""
+    ratings: tuple[Mapping[str, Any], ...]
+    comparisons: tuple[Mapping[str, Any], ...]
+    decisions: tuple[Mapping[str, Any], ...]
+    export_rows: tuple[Mapping[str, Any], ...]
+    """Forward: training rows it is part of."""
+
+
+def trace(store: Store, given: str) -> Trace:
+    """Follow a conversation, a message or one row of an export.
+
+    Raises RequestError if GIVEN names nothing in the store.
+    """
+    with store.read() as reading:
+        if ":" in given:
+            conversations, messages = _of_export_row(reading, given)
+        else:
+            conversations, messages = _of_id(reading, find(reading, given))
+        return _gather(reading, given, conversations, messages)
+
+
+def _of_export_row(reading: Reading, given: str) -> tuple[list[str], list[str]]:
+    export, row = find_export_row(reading, given)
+    rows = reading.rows(
+        "SELECT CAST(conversation_id AS VARCHAR), CAST(message_ids AS VARCHAR[]) FROM export_rows"
+        " WHERE export_id = CAST(? AS UUID) AND row_number = ?",
+        [export, row],
+    )
+    if not rows:
+        raise RequestError(f"export {to_text('x1', export)} has no row {row}")
+    return [rows[0][0]], list(rows[0][1])
+
+
+def _of_id(reading: Reading, found: Found) -> tuple[list[str], list[str]]:
+    if found.tag == "x1":
+        raise RequestError(f"which row of {found.text}? say {found.text}:0 for the first")
+    if found.tag == "m1":
+        sql = (
+            "SELECT CAST(conversation_id AS VARCHAR) FROM conversations"
+            " WHERE list_contains(message_ids, CAST(? AS UUID))"
+        )
+        return [row[0] for row in reading.rows(sql, [found.uuid])], [found.uuid]
+    sql = "SELECT CAST(message_ids AS VARCHAR[]) FROM conversations WHERE conversation_id = CAST(? AS UUID)"
+    return [found.uuid], list(reading.rows(sql, [found.uuid])[0][0])
+
+
+CONVERSATIONS = """
+SELECT
+    'c1-' || replace(CAST(conversation_id AS VARCHAR), '-', '') AS conversation,
+    source,
+    current_sources.path AS path,
+    current_sources.sha256 AS sha256,
+    current_sources.license AS license,
+    all_conversations.reader AS reader,
+    external_id,
+    model,
+    class,
+    record_numbers,
+    line,
+    byte_offset,
+    verdict,
+    all_conversations.version AS version
+FROM all_conversations
+LEFT JOIN current_sources
+    ON all_conversations.source_id = current_sources.source_id
+WHERE list_contains($conversations, CAST(conversation_id AS VARCHAR))
+ORDER BY conversation
+"""
+
+RATINGS = """
+SELECT
+    'm1-' || replace(CAST(response_id AS VARCHAR), '-', '') AS message,
+    labeler, template, scale, aspect, draw_index, value, state, run_id
+FROM current_ratings
+WHERE list_contains($messages, CAST(response_id AS VARCHAR))
+ORDER BY ALL
+"""
+
+COMPARISONS = """
+SELECT
+    'p1-' || replace(CAST(comparison_id AS VARCHAR), '-', '') AS comparison,
+    labeler, labeler_kind, scale, native_label, signed_margin, state
+FROM current_comparisons
+WHERE list_contains($messages, CAST(response_a_id AS VARCHAR))
+    OR list_contains($messages, CAST(response_b_id AS VARCHAR))
+ORDER BY ALL
+"""
+
+DECISIONS = """
+SELECT target_kind, verdict, reason, decided_by, decided_at, version
+FROM decisions
+WHERE list_contains($conversations, CAST(target_id AS VARCHAR))
+    OR list_contains($messages, CAST(target_id AS VARCHAR))
+ORDER BY version, seq
+"""
+
+EXPORT_ROWS = """
+SELECT
+    'x1-' || replace(CAST(exports.export_id AS VARCHAR), '-', '') AS export,
+    exports.recipe AS recipe,
+    exports.layout AS layout,
+    exports.path AS path,
+    export_rows.row_number AS row_number,
+    exports.at_version AS at_version
+FROM export_rows
+JOIN exports
+    ON export_rows.export_id = exports.export_id
+WHERE list_contains($conversations, CAST(export_rows.conversation_id AS VARCHAR))
+ORDER BY exports.version, export_rows.row_number
+"""
+
+
+def _gather(reading: Reading, given: str, conversations: list[str], messages: list[str]) -> Trace:
+    def rows(sql: str) -> tuple[Mapping[str, Any], ...]:
+        named = {"conversations": conversations, "messages": messages}
+        return tuple(reading.dicts(sql, {name: value for name, value in named.items() if f"${name}" in sql}))
+
+    return Trace(
+        given, rows(CONVERSATIONS), rows(RATINGS), rows(COMPARISONS), rows(DECISIONS), rows(EXPORT_ROWS)
+    )
