@@ -14,7 +14,7 @@ bench: ## our figures beside the peers', in one run
 	scripts/bench
 
 help-texts: ## write the command help in the README anew
-	.venv/bin/cog -r README.md
+	.venv/bin/cog -r -I scripts README.md docs/store.md
 
 golden: ## write the golden files anew; the diff is the review
 	.venv/bin/python -m pytest -m "not slow" --rewrite-golden

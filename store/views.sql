@@ -1,5 +1,6 @@
 -- Derived views, all in schema as_of: they read the as-of views of the tables, so `--at` reaches them all.
--- Latest wins by (version, seq), packed as version * 2^20 + seq, which is what DuckDB's arg_max is fast on.
+-- Latest wins by (version, seq), packed as version * 2^20 + seq, which is what DuckDB's arg_max is fast on;
+-- arg_max_null, so that a later NULL wins too. A run keeps the last value it gave instead (arg_max).
 
 CREATE VIEW as_of.current_runs AS
 SELECT
@@ -22,37 +23,29 @@ GROUP BY run_id;
 CREATE VIEW as_of.current_sources AS
 SELECT
     source_id,
-    arg_max(name, version * 1048576 + seq) AS name,
-    arg_max(reader, version * 1048576 + seq) AS reader,
-    arg_max(path, version * 1048576 + seq) AS path,
-    arg_max(sha256, version * 1048576 + seq) AS sha256,
-    arg_max(bytes, version * 1048576 + seq) AS bytes,
-    arg_max(license, version * 1048576 + seq) AS license,
-    arg_max(settings, version * 1048576 + seq) AS settings,
-    arg_max(state, version * 1048576 + seq) AS state,
-    arg_max(records_read, version * 1048576 + seq) AS records_read,
-    arg_max(records_kept, version * 1048576 + seq) AS records_kept,
-    arg_max(records_rejected, version * 1048576 + seq) AS records_rejected
+    arg_max_null(name, version * 1048576 + seq) AS name,
+    arg_max_null(reader, version * 1048576 + seq) AS reader,
+    arg_max_null(path, version * 1048576 + seq) AS path,
+    arg_max_null(sha256, version * 1048576 + seq) AS sha256,
+    arg_max_null(bytes, version * 1048576 + seq) AS bytes,
+    arg_max_null(license, version * 1048576 + seq) AS license,
+    arg_max_null(settings, version * 1048576 + seq) AS settings,
+    arg_max_null(state, version * 1048576 + seq) AS state,
+    arg_max_null(records_read, version * 1048576 + seq) AS records_read,
+    arg_max_null(records_kept, version * 1048576 + seq) AS records_kept,
+    arg_max_null(records_rejected, version * 1048576 + seq) AS records_rejected
 FROM as_of.sources
 GROUP BY source_id;
 
 CREATE VIEW as_of.current_classes AS
 SELECT
     name,
-    last.condition AS condition,
-    last.reward AS reward,
-    last.weight AS weight,
-    last.patterns AS patterns
-FROM (
-    SELECT
-        name,
-        arg_max(
-            struct_pack(condition := condition, reward := reward, weight := weight, patterns := patterns),
-            version * 1048576 + seq
-        ) AS last
-    FROM as_of.source_classes
-    GROUP BY name
-);
+    arg_max_null(condition, version * 1048576 + seq) AS condition,
+    arg_max_null(reward, version * 1048576 + seq) AS reward,
+    arg_max_null(weight, version * 1048576 + seq) AS weight,
+    arg_max_null(patterns, version * 1048576 + seq) AS patterns
+FROM as_of.source_classes
+GROUP BY name;
 
 -- The class of every model label seen: the longest matching pattern decides.
 CREATE VIEW as_of.model_classes AS
@@ -74,25 +67,13 @@ CREATE VIEW as_of.latest_decisions AS
 SELECT
     target_kind,
     target_id,
-    last.verdict AS verdict,
-    last.reason AS reason,
-    last.evidence AS evidence,
-    last.decided_by AS decided_by,
-    last.decided_at AS decided_at
-FROM (
-    SELECT
-        target_kind,
-        target_id,
-        arg_max(
-            struct_pack(
-                verdict := verdict, reason := reason, evidence := evidence,
-                decided_by := decided_by, decided_at := decided_at
-            ),
-            version * 1048576 + seq
-        ) AS last
-    FROM as_of.decisions
-    GROUP BY target_kind, target_id
-);
+    arg_max_null(verdict, version * 1048576 + seq) AS verdict,
+    arg_max_null(reason, version * 1048576 + seq) AS reason,
+    arg_max_null(evidence, version * 1048576 + seq) AS evidence,
+    arg_max_null(decided_by, version * 1048576 + seq) AS decided_by,
+    arg_max_null(decided_at, version * 1048576 + seq) AS decided_at
+FROM as_of.decisions
+GROUP BY target_kind, target_id;
 
 CREATE VIEW as_of.all_conversations AS
 SELECT
@@ -141,33 +122,16 @@ SELECT
     scale,
     aspect,
     draw_index,
-    last.labeler_kind AS labeler_kind,
-    last.value AS value,
-    last.explanation AS explanation,
-    last.state AS state,
-    last.request_key AS request_key,
-    last.parser_version AS parser_version,
-    last.created_at AS created_at,
-    last.run_id AS run_id
-FROM (
-    SELECT
-        response_id,
-        labeler,
-        template,
-        scale,
-        aspect,
-        draw_index,
-        arg_max(
-            struct_pack(
-                labeler_kind := labeler_kind, value := value, explanation := explanation, state := state,
-                request_key := request_key, parser_version := parser_version,
-                created_at := created_at, run_id := run_id
-            ),
-            version * 1048576 + seq
-        ) AS last
-    FROM as_of.ratings
-    GROUP BY response_id, labeler, template, scale, aspect, draw_index
-);
+    arg_max_null(labeler_kind, version * 1048576 + seq) AS labeler_kind,
+    arg_max_null(value, version * 1048576 + seq) AS value,
+    arg_max_null(explanation, version * 1048576 + seq) AS explanation,
+    arg_max_null(state, version * 1048576 + seq) AS state,
+    arg_max_null(request_key, version * 1048576 + seq) AS request_key,
+    arg_max_null(parser_version, version * 1048576 + seq) AS parser_version,
+    arg_max_null(created_at, version * 1048576 + seq) AS created_at,
+    arg_max_null(run_id, version * 1048576 + seq) AS run_id
+FROM as_of.ratings
+GROUP BY response_id, labeler, template, scale, aspect, draw_index;
 
 -- The rating of a conversation is the mean over its assistant turns (OpenChat, Appendix G);
 -- it is complete only when every turn has a rating.

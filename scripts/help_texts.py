@@ -1,0 +1,36 @@
+"""The help of every command, for the README; `cog` puts it there and checks that it is current."""
+
+from collections.abc import Iterator
+
+import click
+import cog
+
+WIDTH = 100
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every console script and its subcommands: (words to type, command)."""
+    from curate.cli import cli as curate
+    from label.cli import cli as label
+    from train.cli import cli as train
+    from tui.cli import cli as review
+
+    for name, top in (("curate", curate), ("label", label), ("train", train), ("review", review)):
+        if isinstance(top, click.Group):
+            for sub in top.list_commands(click.Context(top)):
+                yield f"{name} {sub}", top.commands[sub]
+        else:
+            yield name, top
+
+
+def help_of(words: str, command: click.Command) -> str:
+    """The help page as a terminal of WIDTH columns shows it."""
+    with click.Context(command, info_name=words, terminal_width=WIDTH, max_content_width=WIDTH) as context:
+        return command.get_help(context)
+
+
+def write() -> None:
+    """Print one folded section a command."""
+    for words, command in commands():
+        cog.outl(f"<details><summary><code>{words}</code>: {command.get_short_help_str(100)}</summary>\n")
+        cog.outl("```text\n" + help_of(words, command) + "\n```\n\n</details>\n")
