@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from curate.trace import Trace
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate snapshot before-cleaning --note "as downloaded"
+""",
+)
 @click.argument("name")
 @click.option("--note", "words", default="", help="A word on why.")
 @store_option
 @wait_option
 @json_option
 def snapshot(name: str, words: str, store_path: Path, wait_s: float, as_json: bool) -> None:
-    """Give what is committed now the name NAME, for `--at NAME`.
-
-    \b
-    Examples:
-      curate snapshot before-cleaning --note "as downloaded"
-    """
+    """Give what is committed now the name NAME, for `--at NAME`."""
     from store.db import Store
     from store.snapshots import take_snapshot
 
@@ -49,19 +50,20 @@ def snapshot(name: str, words: str, store_path: Path, wait_s: float, as_json: bo
         note(f"still writing: {', '.join(taken.open_runs)}; what they write later is not in it")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate log
+  curate log --limit 100 --json
+""",
+)
 @click.option("--limit", type=int, default=20, show_default=True, help="How many versions.")
 @store_option
 @at_option
 @json_option
 def log(limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
-    """List versions, newest first: who wrote what.
-
-    \b
-    Examples:
-      curate log
-      curate log --limit 100 --json
-    """
+    """List versions, newest first: who wrote what."""
     from store.db import Store
     from store.snapshots import versions
 
@@ -82,19 +84,20 @@ def log(limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
     echo(table(("version", "committed (UTC)", "command", "rows", "snapshots"), rows))
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate diff before-cleaning after-cleaning
+  curate diff v3 v7
+""",
+)
 @click.argument("first")
 @click.argument("second")
 @store_option
 @json_option
 def diff(first: str, second: str, store_path: Path, as_json: bool) -> None:
-    """Say what was added between two snapshots or versions (v12).
-
-    \b
-    Examples:
-      curate diff before-cleaning after-cleaning
-      curate diff v3 v7
-    """
+    """Say what was added between two snapshots or versions (v12)."""
     from store.db import Store
     from store.snapshots import difference
 
@@ -116,18 +119,19 @@ def _echo_counts(title: str, counts: "Mapping[str, int]") -> None:
         echo(table((title, "added"), list(counts.items())))
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate verify
+  curate verify --at before-cleaning --json
+""",
+)
 @store_option
 @at_option
 @json_option
 def verify(store_path: Path, at: str | None, as_json: bool) -> None:
-    """Re-derive every hash and check every reference; exit 1 if anything is wrong.
-
-    \b
-    Examples:
-      curate verify
-      curate verify --at before-cleaning --json
-    """
+    """Re-derive every hash and check every reference; exit 1 if anything is wrong."""
     from store.db import Store
     from store.errors import CheckFailed
     from store.verify import verify as verify_store
@@ -146,19 +150,20 @@ def verify(store_path: Path, at: str | None, as_json: bool) -> None:
         )
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate show c1-8f3a21
+  curate show m1-02c4d6 --json
+""",
+)
 @click.argument("given", metavar="ID")
 @store_option
 @at_option
 @json_option
 def show(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
-    """Print the conversation or message with ID, or the start of an id.
-
-    \b
-    Examples:
-      curate show c1-8f3a21
-      curate show m1-02c4d6 --json
-    """
+    """Print the conversation or message with ID, or the start of an id."""
     from curate.show import show as show_thing
     from store.db import Store
 
@@ -178,7 +183,15 @@ def show(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
         echo(message.content)
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate trace c1-8f3a21
+  curate trace m1-02c4d6
+  curate trace exports/crlft:17
+""",
+)
 @click.argument("given", metavar="ID|EXPORT:ROW")
 @store_option
 @at_option
@@ -187,12 +200,6 @@ def trace(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
     """Follow a thing back to its file and record, and forward to labels and training rows.
 
     EXPORT is an export's id or its directory; rows count from 0.
-
-    \b
-    Examples:
-      curate trace c1-8f3a21
-      curate trace m1-02c4d6
-      curate trace exports/crlft:17
     """
     from curate.trace import trace as trace_thing
     from store.db import Store
@@ -216,20 +223,21 @@ def _echo_trace(found: "Trace") -> None:
             echo(f"{name.removesuffix('s')}: {words}")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate sql "SELECT class, count(*) FROM current_conversations GROUP BY class"
+  curate sql "SELECT reason, count(*) FROM rejects GROUP BY reason" --json
+""",
+)
 @click.argument("query")
 @click.option("--limit", type=int, default=100, show_default=True, help="Most rows to print; 0 for all.")
 @store_option
 @at_option
 @json_option
 def sql(query: str, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
-    """Run one read-only QUERY; tables and views show the state `--at` names.
-
-    \b
-    Examples:
-      curate sql "SELECT class, count(*) FROM current_conversations GROUP BY class"
-      curate sql "SELECT reason, count(*) FROM rejects GROUP BY reason" --json
-    """
+    """Run one read-only QUERY; tables and views show the state `--at` names."""
     from curate.query import run_query
     from store.db import Store
 
@@ -242,19 +250,20 @@ def sql(query: str, limit: int, store_path: Path, at: str | None, as_json: bool)
         note(f"only the first {limit} rows are shown; --limit 0 shows all")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate decisions --verdict drop
+""",
+)
 @click.option("--verdict", type=click.Choice(["keep", "drop"]), help="Only these.")
 @click.option("--limit", type=int, default=50, show_default=True, help="Most decisions to list.")
 @store_option
 @at_option
 @json_option
 def decisions(verdict: str | None, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
-    """List what was kept or dropped last, by whom and why.
-
-    \b
-    Examples:
-      curate decisions --verdict drop
-    """
+    """List what was kept or dropped last, by whom and why."""
     from curate.query import latest_decisions
     from store.db import Store
 
@@ -266,16 +275,17 @@ def decisions(verdict: str | None, limit: int, store_path: Path, at: str | None,
     echo(table(names, [[row[name] for name in names] for row in found]))
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate doctor
+""",
+)
 @store_option
 @json_option
 def doctor(store_path: Path, as_json: bool) -> None:
-    """Say what is installed, what state the store is in, and who holds it.
-
-    \b
-    Examples:
-      curate doctor
-    """
+    """Say what is installed, what state the store is in, and who holds it."""
     from curate.doctor import findings
     from store.db import Store
 

@@ -1,0 +1,59 @@
+"""Every benchmark, one after the other, each beside its alternatives in the same run.
+
+Usage: python benchmarks/run.py [SHAREGPT_FILE] [--quick]
+
+Without a ShareGPT file the corpus is made up. Figures are ratios wherever the machine's mood would
+show in a plain number; `--quick` takes sizes that end within minutes.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Run them all; stop at the first that fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sharegpt", nargs="?", type=Path, help="a ShareGPT file to make the corpus from")
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    time_help()
+    for name, arguments in plan(asked.sharegpt, is_quick=asked.quick):
+        print(f"\n=== {name} {' '.join(arguments)}", flush=True)
+        subprocess.run([sys.executable, "-P", HERE / f"{name}.py", *arguments], check=True)
+
+
+def plan(sharegpt: Path | None, *, is_quick: bool) -> list[tuple[str, list[str]]]:
+    """(benchmark, arguments) in the order to run."""
+    corpus = [str(sharegpt)] if sharegpt else []
+    return [
+        ("bench_ingest", [*corpus, *(["--factor", "5"] if is_quick else [])]),
+        ("bench_labels", ["--stored", "100000"] if is_quick else []),
+        ("bench_review", ["--conversations", "50000"] if is_quick else []),
+        ("bench_crlft", ["--steps", "10"] if is_quick else []),
+    ]
+
+
+def time_help() -> None:
+    """The best of five `--help` of each command, in seconds."""
+    print("=== help")
+    with tempfile.TemporaryDirectory() as folder:
+        for command, module in (("curate", "curate"), ("label", "label"), ("train", "train"), ("review", "tui")):
+            code = f"import sys; sys.argv = ['{command}', '--help']; from {module}.cli import main; main()"
+            best = min(_timed([sys.executable, "-c", code], folder) for _ in range(5))
+            print(f"{command} --help  {best:.2f} s")
+
+
+def _timed(command: list[str], folder: str) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
