@@ -1,6 +1,7 @@
 """One turn is one transaction and one version; the past does not change."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -130,3 +131,35 @@ def test_a_path_with_a_quote_is_only_a_path(tmp_path: Path) -> None:
     with store.write():
         pass
     assert marks(store) == 0
+
+
+def test_what_a_turn_set_or_made_for_itself_is_gone_in_the_next(store: Store, mark_row: Row) -> None:
+    with store.write() as writing:
+        writing.append("marks", [mark_row(1)])
+    for _ in range(2):
+        with Store(store.path, at="v0").read() as past:
+            past.con.execute("CREATE TEMP TABLE kept AS SELECT 1")
+            past.con.execute("SET arrow_lossless_conversion = true")
+            past.con.register("mine", pa.table({"x": [1]}))
+            assert past.rows("SELECT count(*) FROM marks") == [(0,)]
+        with store.read() as reading:
+            assert reading.rows("SELECT count(*) FROM marks") == [(1,)]
+            with pytest.raises(duckdb.CatalogException):
+                reading.rows("SELECT * FROM kept")
+    with store.read() as reading:
+        reading.lock_down()
+    with store.write() as writing:
+        writing.append("marks", [mark_row(2)])
+    assert marks(store) == 2
+
+
+def test_threads_of_one_process_take_turns(store: Store, mark_row: Row) -> None:
+    def work(start: int) -> None:
+        for number in range(start, start + 10):
+            with store.write() as writing:
+                writing.append("marks", [mark_row(number)])
+            marks(store)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, (0, 100, 200, 300)))
+    assert marks(store) == 40
