@@ -8,7 +8,8 @@ PreferablyError (exit 1: the work failed)
 │   └── BadInput         a file that is not what the command was told
 ├── TryLater (exit 3: the same command may succeed later)
 │   ├── StoreBusy        another process kept the store past the bound
-│   └── ProviderStopped  quota, spend limit, wrong key, or a provider that is down
+│   ├── ProviderStopped  quota, spend limit, wrong key, or a provider that is down
+│   └── BudgetReached    the next request could pass --max-cost
 ├── StoreDamaged         the store's rows contradict each other
 ├── CheckFailed          `train check` or `curate verify` found faults
 └── BadReply             a reply that carries no usable verdict
@@ -74,6 +75,10 @@ class StoreBusy(TryLater):
 
 class ProviderStopped(TryLater):
     """The provider will not answer more requests: quota, spend limit, wrong key, or an outage."""
+
+
+class BudgetReached(TryLater):
+    """The next request could pass the cap the user set."""
 
 
 class StoreDamaged(PreferablyError):

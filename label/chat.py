@@ -1,0 +1,203 @@
+"""What is asked of a chat model, what it answers, and the key under which the answer is kept.
+
+A request key is the SHA-256 of everything that decides the answer, and of nothing else: the same
+request is never paid for twice, whichever run asks.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from store.errors import PreferablyError
+from store.extensions import ExtensionPoint
+from store.ids import uuid_text
+
+KEY_VERSION = 1
+"""Raised when the canonical form of a request changes."""
+
+MESSAGE_OVERHEAD_BYTES = 16
+"""Bytes counted for the role and the framing of each message."""
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+def well_formed(text: str) -> str:
+    """TEXT with every lone surrogate, which no file or database can hold, replaced by U+FFFD."""
+    return LONE_SURROGATE.sub("\ufffd", text)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to a chat model, as it will be sent."""
+
+    provider: str
+    base_url: str
+    model: str
+    messages: tuple[tuple[str, str], ...]
+    """(role, content), in order."""
+    api_version: str = ""
+    response_schema: Json = None
+    sampling: Mapping[str, Json] = field(default_factory=dict)
+    """Every sampling parameter that is sent, under the name it is sent by."""
+    sample_index: int = 0
+    repair_index: int = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the prompt: no tokenizer makes more tokens than that."""
+        return sum(len(content.encode()) + MESSAGE_OVERHEAD_BYTES for _, content in self.messages)
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest answer asked for, 0 if no bound is sent."""
+        bound = self.sampling.get("max_completion_tokens", self.sampling.get("max_tokens"))
+        return bound if isinstance(bound, int) else 0
+
+
+def request_key(request: ChatRequest) -> str:
+    """The first 128 bits of the SHA-256 of the request's canonical JSON, as UUID text."""
+    canonical = {
+        "key_version": KEY_VERSION,
+        "provider": request.provider,
+        "base_url": request.base_url,
+        "model": request.model,
+        "api_version": request.api_version,
+        "messages": [list(message) for message in request.messages],
+        "response_schema": request.response_schema,
+        "sampling": dict(request.sampling),
+        "sample_index": request.sample_index,
+        "repair_index": request.repair_index,
+    }
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return uuid_text(hashlib.sha256(text.encode()).digest()[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a provider said is left of its limits; None where it said nothing."""
+
+    remaining_requests: int | None = None
+    remaining_tokens: int | None = None
+    reset_requests_s: float | None = None
+    reset_tokens_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One answer of a chat model."""
+
+    text: str
+    finish_reason: str
+    model_returned: str
+    request_id: str = ""
+    prompt_tokens: int | None = 0
+    """None if the server did not say what was used."""
+    cached_tokens: int = 0
+    """The part of `prompt_tokens` that the provider read from its cache."""
+    completion_tokens: int = 0
+    refusal: str | None = None
+    """Why the model would not answer, where it says so."""
+    limits: RateLimits = RateLimits()
+
+
+class CallError(PreferablyError):
+    """One attempt that brought no answer; what to do about it is decided by `label.engine.failures`."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        retry_after: str | None = None,
+        limits: RateLimits = RateLimits(),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status; None if there was no response at all."""
+        self.code = code
+        """The provider's own word for the error."""
+        self.retry_after = retry_after
+        """The Retry-After header as it was sent."""
+        self.limits = limits
+
+
+class ChatModel(Protocol):
+    """A way to reach one chat model."""
+
+    @property
+    def provider(self) -> str:
+        """Whose interface it is, such as `openai`."""
+
+    @property
+    def base_url(self) -> str:
+        """The server that answers, empty if there is none."""
+
+    @property
+    def api_version(self) -> str:
+        """The version of that interface, empty if it has none."""
+
+    @property
+    def model(self) -> str:
+        """The model asked for."""
+
+    @property
+    def labeler(self) -> str:
+        """What its labels are signed with unless the user says otherwise."""
+
+    def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
+        """The sampling parameters to send for a judgment."""
+
+    def check(self) -> None:
+        """Raise a RequestError if something is missing to reach the model: a key, a library."""
+
+    async def complete(self, request: ChatRequest, timeout_s: float) -> ChatReply:
+        """The model's answer.
+
+        Raises CallError if there is none, after exactly one attempt.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The model a user named."""
+
+    model: str
+    base_url: str | None = None
+
+
+class OpenModel(Protocol):
+    """What a name in CHAT_MODELS stands for: it makes a chat model of what the user named."""
+
+    def __call__(self, choice: ModelChoice) -> ChatModel:
+        """The chat model; raises a RequestError if it cannot be reached this way."""
+
+
+CHAT_MODELS: ExtensionPoint[OpenModel] = ExtensionPoint(
+    kind="chat model",
+    group="label.chat_models",
+    built_in={
+        "offline": "label.chat_models.offline:open_offline",
+        "openai": "label.chat_models.openai_api:open_openai",
+        "vllm": "label.chat_models.openai_api:open_vllm",
+    },
+)
+
+DEFAULT_CHAT_MODEL = "openai"
+"""What answers for a plain model name such as `gpt-4`."""
+
+
+def open_chat_model(name: str, base_url: str | None = None) -> ChatModel:
+    """The chat model a user means by NAME: `gpt-4`, `offline`, `vllm:http://host:8000/v1#name`, `openai:gpt-4`."""
+    kind, _, rest = name.partition(":")
+    if kind in CHAT_MODELS.names():
+        return CHAT_MODELS.load(kind)(ModelChoice(rest or kind, base_url))
+    return CHAT_MODELS.load(DEFAULT_CHAT_MODEL)(ModelChoice(name, base_url))

@@ -1,0 +1,242 @@
+"""One request from key to completion: paid for once, paced, retried as its failure allows, on disk at the end."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from label.chat import CallError, ChatModel, ChatReply, ChatRequest, request_key
+from label.engine.breaker import Breaker
+from label.engine.budget import Budget
+from label.engine.clock import Clock
+from label.engine.failures import TRIES, Failure, backoff_s, classify, retry_after_s
+from label.engine.pacing import Pace
+from label.engine.prices import PriceTag
+from store.errors import PreferablyError, ProviderStopped
+
+CompletionState = Literal["done", "refused", "blocked", "failed"]
+
+Record = Callable[[str, Mapping[str, object]], Awaitable[None]]
+"""Makes a row of a table durable; returns once it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What became of a request."""
+
+    request_key: str
+    state: CompletionState
+    reply: str | None
+    error: str | None = None
+    cost_usd: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_new: bool = False
+    """Whether it was asked for now, not found in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How an answer, or the lack of one, came about."""
+
+    reply: ChatReply | None
+    error: CallError | None
+    failure: Failure | None
+    tries: int
+    elapsed_s: float
+
+
+class Caller:
+    """Asks one model, for one run."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        pace: Pace,
+        budget: Budget,
+        price: PriceTag,
+        clock: Clock,
+        record: Record,
+        run_id: str,
+        timeout_s: float,
+        chance: random.Random,
+    ) -> None:
+        self.model = model
+        self.budget = budget
+        self.price = price
+        self._pace = pace
+        self._clock = clock
+        self._record = record
+        self._run_id = run_id
+        self._timeout_s = timeout_s
+        self._chance = chance
+        self._breaker = Breaker(clock)
+        self._known: dict[str, Completion] = {}
+        self.stopped: PreferablyError | None = None
+        """Why no further request is sent; those under way still come to their end."""
+
+    def remember(self, completions: Mapping[str, Completion]) -> None:
+        """Take in completions of earlier runs, by request key."""
+        self._known.update(completions)
+
+    def stop(self, error: PreferablyError) -> None:
+        """Send nothing more; the first reason stays."""
+        self.stopped = self.stopped or error
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """The completion of REQUEST: a stored one if there is one, else a new one, on disk when it is returned.
+
+        Raises ProviderStopped or BudgetReached if no request may be sent any more.
+        """
+        key = request_key(request)
+        known = self._known.pop(key, None)
+        if known is not None:
+            return known
+        try:
+            return await self._ask(request, key)
+        except PreferablyError as error:
+            self.stop(error)
+            raise
+
+    def worst_case_usd(self, request: ChatRequest) -> float:
+        """The most REQUEST can cost: a token for every byte of the prompt, and the longest answer."""
+        return self.price.cost_usd(request.n_bytes, request.max_tokens)
+
+    async def _ask(self, request: ChatRequest, key: str) -> Completion:
+        reserved = self.worst_case_usd(request)
+        await self.budget.reserve(reserved)
+        cost = 0.0
+        try:
+            attempts = await self._attempts(request)
+            completion = self._completion(key, attempts, reserved)
+            cost = completion.cost_usd
+            await self._record("completions", self._row(completion, attempts))
+        finally:
+            await self.budget.settle(reserved, cost)
+        self._notice(attempts)
+        return completion
+
+    async def _attempts(self, request: ChatRequest) -> Attempts:
+        """Try until there is an answer, an error for good, or no try left."""
+        started = self._clock.time()
+        tries = 0
+        while True:
+            outcome = await self._attempt(request)
+            tries += 1
+            elapsed_s = self._clock.time() - started
+            if isinstance(outcome, ChatReply):
+                return Attempts(outcome, None, None, tries, elapsed_s)
+            failure = classify(outcome)
+            if failure.remedy == "stop":
+                raise _stopped(outcome)
+            if failure.remedy == "give up" or tries == TRIES:
+                return Attempts(None, outcome, failure, tries, elapsed_s)
+            await self._clock.sleep(self._wait_s(failure, outcome, tries))
+
+    async def _attempt(self, request: ChatRequest) -> ChatReply | CallError:
+        """One try, once its turn has come."""
+        async with self._pace.lane(request) as taken:
+            if self.stopped is not None:
+                raise self.stopped
+            sent_at = self._clock.time()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    reply = await self.model.complete(request, self._timeout_s)
+            except TimeoutError:
+                error = CallError(f"no answer within {self._timeout_s:g} s", code="timeout")
+            except CallError as failed:
+                error = failed
+            else:
+                self._breaker.succeeded()
+                self._pace.answered(request, taken, reply)
+                return reply
+            self._note_failure(error, taken, sent_at)
+            return error
+
+    def _note_failure(self, error: CallError, taken: float, sent_at: float) -> None:
+        """Let pace and breaker know, while the lane is still held."""
+        self._pace.failed(taken)
+        self._pace.observe(error.limits)
+        failure = classify(error)
+        if failure.remedy == "stop":
+            self.stop(_stopped(error))
+        elif failure.remedy == "pace":
+            self._pace.limited(sent_at, retry_after_s(error.retry_after, datetime.now(UTC)))
+        elif failure.remedy == "retry":
+            self._breaker.failed(str(error))
+
+    def _wait_s(self, failure: Failure, error: CallError, tries: int) -> float:
+        """How long this request waits before its next try; a pause asked for by the server is kept by the pace."""
+        asked_s = retry_after_s(error.retry_after, datetime.now(UTC))
+        if failure.remedy == "pace" and asked_s is not None:
+            return asked_s
+        return max(asked_s or 0.0, backoff_s(failure, tries, self._chance))
+
+    def _notice(self, attempts: Attempts) -> None:
+        """Tell the breaker of a request that was given up although nothing is wrong with the item."""
+        failure, error = attempts.failure, attempts.error
+        if failure is None or error is None or failure.is_about_item:
+            return
+        if failure.remedy in ("give up", "pace"):
+            self._breaker.gave_up(str(error))
+
+    def _completion(self, key: str, attempts: Attempts, reserved: float) -> Completion:
+        reply = attempts.reply
+        if reply is None:
+            given_up: CompletionState = attempts.failure.state if attempts.failure else "failed"
+            return Completion(key, given_up, None, str(attempts.error), is_new=True)
+        prompt_tokens = reply.prompt_tokens
+        cost = (
+            reserved  # a server that tells no usage is assumed to charge the worst case
+            if prompt_tokens is None
+            else self.price.cost_usd(prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+        )
+        state, why = _state_of(reply)
+        return Completion(
+            key, state, reply.text, why, cost, prompt_tokens or 0, reply.completion_tokens, is_new=True
+        )
+
+    def _row(self, completion: Completion, attempts: Attempts) -> dict[str, object]:
+        reply = attempts.reply or ChatReply("", "", "")
+        return {
+            "request_key": completion.request_key,
+            "provider": f"{self.model.provider} {self.model.base_url}".strip(),
+            "model": self.model.model,
+            "model_returned": reply.model_returned or None,
+            "request_id": reply.request_id or None,
+            "state": completion.state,
+            "reply": completion.reply,
+            "error": completion.error,
+            "finish_reason": reply.finish_reason or None,
+            "prompt_tokens": None if attempts.reply is None else reply.prompt_tokens,
+            "cached_tokens": None if attempts.reply is None else reply.cached_tokens,
+            "completion_tokens": None if attempts.reply is None else reply.completion_tokens,
+            "cost_usd": completion.cost_usd,
+            "price": self.price.as_json(),
+            "attempts": attempts.tries,
+            "elapsed_s": attempts.elapsed_s,
+            "created_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+            "run_id": self._run_id,
+        }
+
+
+def _state_of(reply: ChatReply) -> tuple[CompletionState, str | None]:
+    if reply.refusal is not None:
+        return "refused", reply.refusal
+    if reply.finish_reason == "content_filter":
+        return "blocked", "the provider's content filter held the answer back"
+    return "done", None
+
+
+def _stopped(error: CallError) -> ProviderStopped:
+    status = f"{error.status} " if error.status else ""
+    return ProviderStopped(f"the provider stopped the run: {status}{error}; the same command again continues")
+
+
+def known_completion(row: Mapping[str, Any]) -> Completion:
+    """A stored completion; it costs nothing any more."""
+    blank = Completion(str(row["request_key"]), "done", None)
+    return replace(blank, state=row["state"], reply=row["reply"], error=row["error"])

@@ -1,0 +1,110 @@
+"""What a model's tokens cost, where the figure is from and of which day it is."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from store.config import Price
+from store.errors import BadSettings, MissingExtra
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTag:
+    """USD per million tokens."""
+
+    input: float
+    cached: float
+    output: float
+    source: str
+    """Who says so: the user, the settings file, a price table and its version."""
+    date: str
+    """The day the price was looked up."""
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """What a request with these tokens costs; the cached ones are part of the prompt's."""
+        fresh = prompt_tokens - cached_tokens
+        return (fresh * self.input + cached_tokens * self.cached + completion_tokens * self.output) / MILLION
+
+    def as_json(self) -> str:
+        """The price as it is stored with each completion."""
+        return json.dumps({**asdict(self), "unit": "USD per million tokens"}, sort_keys=True)
+
+
+def price_of(
+    model: str, base_url: str, given: Price | None = None, configured: Mapping[str, Price] | None = None
+) -> PriceTag:
+    """The price in force: as given, else from the settings file, else from the price table, else 0 at home.
+
+    Raises BadSettings for a model nobody has a price for, unless its server is this machine.
+    """
+    if given is not None:
+        return _tag(given, "given")
+    if configured and model in configured:
+        return _tag(configured[model], "settings file")
+    if not base_url:
+        return _tag(Price(0, 0), "no server")
+    listed = _listed(model, base_url)
+    if listed is not None:
+        return listed
+    if is_loopback(base_url):
+        return _tag(Price(0, 0), "own machine")
+    raise BadSettings(
+        f"no price is known for {model!r} at {base_url}; say what a million tokens cost with"
+        " --price-in and --price-out (0 if they are free)"
+    )
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether a server is this machine."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _tag(price: Price, source: str) -> PriceTag:
+    cached = price.input if price.cached is None else price.cached
+    return PriceTag(price.input, cached, price.output, source, _today())
+
+
+def _listed(model: str, base_url: str) -> PriceTag | None:
+    """The price in the offline table: of this server's provider, else of whoever makes the model."""
+    try:
+        import genai_prices
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of("genai-prices", "judge") from error
+    for provider_url in (base_url, None):
+        try:
+            return PriceTag(
+                _per_million(model, provider_url, input_tokens=PRICED_TOKENS),
+                _per_million(
+                    model, provider_url, input_tokens=PRICED_TOKENS, cache_read_tokens=PRICED_TOKENS
+                ),
+                _per_million(model, provider_url, output_tokens=PRICED_TOKENS),
+                f"genai-prices {genai_prices.__version__}",
+                _today(),
+            )
+        except LookupError:
+            continue
+    return None
+
+
+PRICED_TOKENS = 1000
+"""Tokens priced to learn the rate: few, so that surcharges for very long prompts stay out."""
+
+
+def _per_million(model: str, provider_url: str | None, **tokens: int) -> float:
+    from genai_prices import Usage, calc_price
+
+    price = calc_price(Usage(**tokens), model, provider_api_url=provider_url)
+    return float(price.total_price) * MILLION / PRICED_TOKENS
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -1,0 +1,212 @@
+"""Ratings of conversations by a judge: OpenChat, Appendix G.
+
+Each assistant turn is rated 1 to 10 given the turns before it; a conversation's rating is the mean
+over its turns. A turn shared by several conversations is one message and is asked about once.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from label.chat import ChatModel
+from label.engine.clock import Clock, LoopClock
+from label.engine.prices import PriceTag
+from label.parse import PARSER_VERSION
+from label.queries import query
+from label.rating_job import (
+    ASPECT,
+    SCALE,
+    TEMPLATE,
+    JudgeSettings,
+    RatingJob,
+    Tally,
+    question_of,
+    read_windows,
+)
+from label.turns import ConversationTurns, planned
+from store.runs import run_of
+
+if TYPE_CHECKING:
+    from store.console import Advance
+    from store.db import Store
+    from store.runs import Run
+
+EXPECTED_TOKENS_PER_BYTE = 0.25
+EXPECTED_COMPLETION_TOKENS = 200
+REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRating:
+    """How the conversations of one class were rated."""
+
+    name: str
+    complete: int
+    """Conversations with every turn rated."""
+    partial: int
+    mean_rating: float | None
+    """Over complete conversations."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReport:
+    """A finished run."""
+
+    run_id: str
+    labeler: str
+    tally: Tally
+    classes: tuple[ClassRating, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            **self.tally.counts(),
+            "run_id": self.run_id,
+            "labeler": self.labeler,
+            "classes": [asdict(rating) for rating in self.classes],
+        }
+
+    def reasons(self) -> list[str]:
+        """The most frequent reasons for turns without a rating, with their counts."""
+        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do."""
+
+    requested: int
+    reused: int
+    calls: int
+    """One for each turn that is neither rated nor answered; a repair would be one more."""
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    """Expected, at a quarter of a token for a byte."""
+    cost_usd_at_most: float
+    """A token for every byte, and every reply as long as it may be; without repairs."""
+
+
+def plan_turns(store: "Store", settings: JudgeSettings) -> list[ConversationTurns]:
+    """The turns a run would be about, rated already or not."""
+    with store.read() as reading:
+        return planned(reading, settings.draw)
+
+
+def count_turns(plan: Sequence[ConversationTurns]) -> int:
+    """How many turns a plan is about."""
+    return sum(len(turns.positions) for turns in plan)
+
+
+def judge_store(
+    store: "Store",
+    model: ChatModel,
+    price: PriceTag,
+    settings: JudgeSettings,
+    *,
+    advance: "Advance",
+    plan: Sequence[ConversationTurns] | None = None,
+    clock: Clock | None = None,
+) -> JudgeReport:
+    """Rate the turns of the store's conversations, or those of PLAN; what is rated already is not asked again.
+
+    Raises ProviderStopped, BudgetReached or BadReply when the run cannot go on; what was answered until
+    then is kept.
+    """
+    turns = plan_turns(store, settings) if plan is None else plan
+    labeler = labeler_of(model, settings.labeler)
+    with run_of(store, "label judge", _stored_settings(model, price, settings, labeler)) as run:
+        job = RatingJob(run, model, price, settings, labeler=labeler, advance=advance)
+        job.tally.requested = count_turns(turns)
+        try:
+            with _ending_on_sigterm():
+                asyncio.run(job.rate(turns, clock or LoopClock()))
+        finally:
+            run.drain()
+            _finish(run, job.tally)
+        classes = ratings_by_class(store, labeler)
+    return JudgeReport(run.run_id, labeler, job.tally, classes)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: asyncio ends its tasks in order, none is hit in the middle of a step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeSettings) -> Forecast:
+    """What `judge_store` would do, without a call and without writing."""
+    question = question_of(model, settings)
+    labeler = labeler_of(model, settings.labeler)
+    plan = plan_turns(store, settings)
+    requested = reused = calls = n_bytes = 0
+    for window in read_windows(store, plan, question, labeler):
+        for turn in (turn for turns in window.conversations for turn in turns):
+            requested += 1
+            reused += turn.key in window.rated
+            if turn.key not in window.rated and turn.key not in window.completions:
+                calls += 1
+                n_bytes += turn.request().n_bytes
+    prompt_tokens = 0 if model.base_url == "" else round(n_bytes * EXPECTED_TOKENS_PER_BYTE)
+    completion_tokens = 0 if model.base_url == "" else calls * EXPECTED_COMPLETION_TOKENS
+    return Forecast(
+        requested=requested,
+        reused=reused,
+        calls=calls,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost_usd=price.cost_usd(prompt_tokens, completion_tokens),
+        cost_usd_at_most=price.cost_usd(n_bytes, calls * settings.max_tokens),
+    )
+
+
+def ratings_by_class(store: "Store", labeler: str) -> tuple[ClassRating, ...]:
+    """How one labeler rated the conversations of each class, over all its runs."""
+    with store.read() as reading:
+        rows = reading.dicts(
+            query("ratings_by_class"),
+            {"labeler": labeler, "template": TEMPLATE, "scale": SCALE, "aspect": ASPECT},
+        )
+    return tuple(ClassRating(**row) for row in rows)
+
+
+def labeler_of(model: ChatModel, name: str | None) -> str:
+    """The name ratings are signed with; the offline stand-in's is always in it."""
+    if name is None or name == model.labeler:
+        return model.labeler
+    return name if model.base_url else f"{model.labeler}:{name}"
+
+
+def _stored_settings(
+    model: ChatModel, price: PriceTag, settings: JudgeSettings, labeler: str
+) -> dict[str, object]:
+    return {
+        **asdict(settings),
+        "labeler": labeler,
+        "model": model.model,
+        "provider": model.provider,
+        "base_url": model.base_url,
+        "price": asdict(price),
+        "template": TEMPLATE,
+        "parser_version": PARSER_VERSION,
+    }
+
+
+def _finish(run: "Run", tally: Tally) -> None:
+    run.finish(
+        tally.counts(),
+        prompt_tokens=tally.prompt_tokens,
+        completion_tokens=tally.completion_tokens,
+        cost_usd=tally.cost_usd,
+    )

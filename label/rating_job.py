@@ -1,0 +1,257 @@
+"""One run of rating: a reader that goes ahead, and workers that ask turn by turn."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from label.chat import ChatModel
+from label.engine.budget import Budget
+from label.engine.calls import Caller, Completion
+from label.engine.clock import Clock
+from label.engine.durable import GroupCommit
+from label.engine.pacing import Pace
+from label.engine.prices import PriceTag
+from label.outcome import RATING_STATES, Outcome, outcome_of
+from label.parse import PARSER_VERSION
+from label.render import judge_prompt
+from label.turns import ConversationTurns, Draw, JudgedTurn, Question, Window, read_window, windows
+from store.config import Limits
+from store.errors import BadReply, PreferablyError
+
+if TYPE_CHECKING:
+    from store.console import Advance
+    from store.db import Store
+    from store.runs import Run
+
+TEMPLATE = "openchat-g/1"
+SCALE = "1-10"
+ASPECT = "overall"
+UNPARSED_WATCHED = 200
+"""Replies at the start of a run over which the share of unreadable ones is watched."""
+
+REASONS_KEPT = 1000
+REASON_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """What decides the ratings of a run, and how it goes about them; stored with the run."""
+
+    draw: Draw = field(default_factory=Draw)
+    labeler: str | None = None
+    """The name the ratings are signed with; None signs with the model's."""
+    temperature: float | None = 0.0
+    """None sends no temperature."""
+    max_tokens: int = 1024
+    """The longest reply."""
+    max_cost_usd: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    timeout_s: float = 120.0
+    """For one request."""
+    max_unparsed: float = 0.02
+    """The share of the first UNPARSED_WATCHED replies that may be unreadable."""
+    seed: int = 0
+    """Of the jitter between retries; the draw has its own."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has come to so far."""
+
+    requested: int = 0
+    reused: int = 0
+    fresh: Counter[str] = field(default_factory=Counter)
+    """State → turns that got it in this run."""
+    earlier: Counter[str] = field(default_factory=Counter)
+    """State → turns that had it before."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why turns have no rating, of this run."""
+    cost_usd: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def counts(self) -> dict[str, object]:
+        """The counts that a script reads; they add up to `requested` at the end of a finished run."""
+        return {
+            "requested": self.requested,
+            "reused": self.reused,
+            **{state: self.fresh[state] for state in RATING_STATES},
+            "cost_usd": round(self.cost_usd, 6),
+            "states": {state: self.fresh[state] + self.earlier[state] for state in RATING_STATES},
+        }
+
+    def note_reason(self, why: str) -> None:
+        """Count a reason; past a thousand different ones, new ones are not kept."""
+        if why in self.reasons or len(self.reasons) < REASONS_KEPT:
+            self.reasons[why] += 1
+
+    def pay(self, completion: Completion) -> None:
+        """Add what a completion cost."""
+        self.cost_usd += completion.cost_usd
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+
+
+def question_of(model: ChatModel, settings: JudgeSettings) -> Question:
+    """How this run puts a turn to the judge."""
+    return Question(model, judge_prompt(TEMPLATE), model.sampling(settings.temperature, settings.max_tokens))
+
+
+def read_windows(
+    store: "Store", plan: Sequence[ConversationTurns], question: Question, labeler: str
+) -> Iterator[Window]:
+    """The planned conversations, a window at a time, each read in a turn of its own."""
+    for piece in windows(plan):
+        with store.read() as reading:
+            window = read_window(reading, piece, question, labeler)
+        yield window
+
+
+class RatingJob:
+    """One run's work: a reader that goes ahead, and as many workers as there are lanes.
+
+    A worker takes a conversation and asks about its turns in order, so that a provider that caches
+    prefixes has the previous turn's in its cache.
+    """
+
+    def __init__(
+        self,
+        run: "Run",
+        model: ChatModel,
+        price: PriceTag,
+        settings: JudgeSettings,
+        *,
+        labeler: str,
+        advance: "Advance",
+    ) -> None:
+        self.tally = Tally()
+        self._run = run
+        self._model = model
+        self._price = price
+        self._settings = settings
+        self._labeler = labeler
+        self._advance = advance
+        self._question = question_of(model, settings)
+
+    async def rate(self, plan: Sequence[ConversationTurns], clock: Clock) -> None:
+        """Rate every planned turn, or raise what stopped the run."""
+        commit = GroupCommit(self._run.journal.append)
+        pace = Pace(self._settings.limits, clock)
+        caller = Caller(
+            self._model,
+            pace=pace,
+            budget=Budget(self._settings.max_cost_usd),
+            price=self._price,
+            clock=clock,
+            record=commit.record,
+            run_id=self._run.run_id,
+            timeout_s=self._settings.timeout_s,
+            chance=random.Random(self._settings.seed),
+        )
+        queue: asyncio.Queue[tuple[JudgedTurn, ...] | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(plan, caller, queue, pace.lanes.most))
+                for _ in range(pace.lanes.most):
+                    group.create_task(self._work(caller, commit, queue))
+        except* PreferablyError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await self._model.close()
+        if caller.stopped is not None:
+            raise caller.stopped
+
+    async def _read(
+        self,
+        plan: Sequence[ConversationTurns],
+        caller: Caller,
+        queue: asyncio.Queue[tuple[JudgedTurn, ...] | None],
+        workers: int,
+    ) -> None:
+        """Put conversations into the queue, leaving out turns that have their rating."""
+        source = read_windows(self._run.store, plan, self._question, self._labeler)
+        while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
+            caller.remember(window.completions)
+            for turns in window.conversations:
+                await queue.put(tuple(turn for turn in turns if not self._is_rated(turn, window)))
+        for _ in range(workers):
+            await queue.put(None)
+
+    def _is_rated(self, turn: JudgedTurn, window: Window) -> bool:
+        state = window.rated.get(turn.key)
+        if state is None:
+            return False
+        self.tally.reused += 1
+        self.tally.earlier[state] += 1
+        self._say_progress()
+        return True
+
+    async def _work(
+        self, caller: Caller, commit: GroupCommit, queue: asyncio.Queue[tuple[JudgedTurn, ...] | None]
+    ) -> None:
+        while (turns := await queue.get()) is not None:
+            for turn in turns:
+                if caller.stopped is None:
+                    await self._rate_turn(turn, caller, commit)
+
+    async def _rate_turn(self, turn: JudgedTurn, caller: Caller, commit: GroupCommit) -> None:
+        try:
+            outcome = await self._ask(turn, caller)
+        except PreferablyError as error:
+            caller.stop(error)
+            return
+        await commit.record("ratings", self._row(turn, outcome))
+        self._count(outcome, caller)
+
+    async def _ask(self, turn: JudgedTurn, caller: Caller) -> Outcome:
+        """The judge's rating, with one more call if the first reply cannot be read."""
+        request = turn.request()
+        completion = await caller.complete(request)
+        self.tally.pay(completion)
+        outcome = outcome_of(completion)
+        if outcome.state != "unparsed":
+            return outcome
+        repaired = await caller.complete(self._question.again(request, completion.reply or ""))
+        self.tally.pay(repaired)
+        return outcome_of(repaired)
+
+    def _count(self, outcome: Outcome, caller: Caller) -> None:
+        self.tally.fresh[outcome.state] += 1
+        if outcome.state != "done":
+            self.tally.note_reason(f"{outcome.state}: {outcome.explanation}"[:REASON_CHARACTERS])
+        self._say_progress()
+        answered = self.tally.fresh.total()
+        unparsed = self.tally.fresh["unparsed"]
+        if answered <= UNPARSED_WATCHED and unparsed > self._settings.max_unparsed * UNPARSED_WATCHED:
+            caller.stop(
+                BadReply(
+                    f"{unparsed} of the first {answered} replies carry no rating, which is over"
+                    f" {self._settings.max_unparsed:.0%} of {UNPARSED_WATCHED}; look at the replies"
+                    " (curate sql 'SELECT reply FROM completions'), choose another judge or raise --max-unparsed"
+                )
+            )
+
+    def _say_progress(self) -> None:
+        self._advance(1, words=f"${self.tally.cost_usd:.4f}")
+
+    def _row(self, turn: JudgedTurn, outcome: Outcome) -> dict[str, object]:
+        return {
+            "response_id": turn.message_id,
+            "labeler": self._labeler,
+            "labeler_kind": "judge",
+            "template": TEMPLATE,
+            "scale": SCALE,
+            "aspect": ASPECT,
+            "draw_index": 0,
+            "value": None if outcome.value is None else float(outcome.value),
+            "explanation": outcome.explanation,
+            "state": outcome.state,
+            "request_key": turn.key,
+            "parser_version": PARSER_VERSION,
+            "created_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+            "run_id": self._run.run_id,
+        }

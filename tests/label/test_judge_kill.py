@@ -1,0 +1,89 @@
+"""`label judge` killed at random moments: nothing is lost and nothing is bought twice."""
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+KILLS = 50
+CONCURRENCY = 8
+TURNS = 1600
+MOST_REQUESTS_IN_A_LIFE = 50
+
+
+def start(store, server) -> subprocess.Popen[bytes]:
+    arguments = ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path)]
+    code = "from label.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--concurrency", str(CONCURRENCY), "--wait", "120"],
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def live_until(child: subprocess.Popen[bytes], server, seen: int, more_s: float) -> bool:
+    """Let the child live until the server has SEEN so many requests and a moment longer; then kill it."""
+    while child.poll() is None and not server.has_seen(seen, within_s=0.2):
+        pass
+    try:
+        child.wait(more_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        return True
+    return False
+
+
+def labels(store) -> list[tuple]:
+    with store.read() as reading:
+        return reading.rows(
+            "SELECT response_id, labeler, template, value, explanation, state, request_key FROM ratings ORDER BY ALL"
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_fifty_times_the_store_ends_as_if_undisturbed_and_no_answer_is_paid_twice(
+    tmp_path, server, write
+) -> None:
+    conversations = [
+        ("gpt-4", [("user", f"Question {n}"), ("assistant", f"Answer {n}")]) for n in range(TURNS)
+    ]
+    undisturbed = write(tmp_path / "undisturbed.duckdb", conversations)
+    assert start(undisturbed, server).wait() == 0
+    assert len(server.bodies) == TURNS
+    server.bodies.clear()
+
+    store = write(tmp_path / "killed.duckdb", conversations)
+    chance = random.Random(20261121)
+    kills = 0
+    while kills < KILLS:
+        seen = len(server.bodies) + chance.randrange(MOST_REQUESTS_IN_A_LIFE)
+        assert live_until(start(store, server), server, seen, chance.uniform(0.0, 0.1)), "finished too early"
+        kills += 1
+    assert start(store, server).wait() == 0
+
+    assert labels(store) == labels(undisturbed)
+    asked = Counter(json.dumps(body, sort_keys=True) for body in server.bodies)
+    assert len(asked) == TURNS
+    assert asked.total() - len(asked) <= KILLS * CONCURRENCY
+    with store.read() as reading:
+        assert reading.rows("SELECT count(*) - count(DISTINCT request_key) FROM ratings") == [(0,)]
+        assert reading.rows("SELECT count(*) - count(DISTINCT request_key) FROM completions") == [(0,)]
+        lost = reading.rows("SELECT count(*) FROM current_runs WHERE state = 'lost'")
+    print(f"{asked.total() - len(asked)} requests repeated after {kills} kills; {lost[0][0]} runs lost")
+
+
+@pytest.mark.timeout(300)
+def test_killed_once_nothing_is_lost_and_only_what_was_under_way_is_asked_again(
+    tmp_path, server, write
+) -> None:
+    conversations = [("gpt-4", [("user", f"Question {n}"), ("assistant", f"Answer {n}")]) for n in range(60)]
+    store = write(tmp_path / "killed.duckdb", conversations)
+    assert live_until(start(store, server), server, 30, 0.0)
+    assert start(store, server).wait() == 0
+    asked = Counter(json.dumps(body, sort_keys=True) for body in server.bodies)
+    assert len(asked) == len(labels(store)) == 60
+    assert asked.total() - 60 <= CONCURRENCY
