@@ -13,20 +13,28 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import msgspec
 
 from store.errors import StoreDamaged
 from store.turns import side_folder
 
-if TYPE_CHECKING:
-    from store.db import Writing
-
 DRAIN_BYTES = 32 * 1024 * 1024
 """Most bytes of a journal taken into memory at once."""
 
 Row = Mapping[str, object]
+
+
+class Sink(Protocol):
+    """Where drained rows go: an open write turn of the store."""
+
+    def append(self, table: str, rows: Sequence[Row]) -> int:
+        """Add rows to a table; returns how many."""
+
+    def rows(self, sql: str, params: Sequence[object]) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+
 
 _decode = msgspec.json.Decoder(tuple[str, dict[str, object]]).decode
 _encode = msgspec.json.Encoder().encode
@@ -69,7 +77,7 @@ class Journal:
             os.fsync(self._descriptor)
             self._synced = reached
 
-    def drain_into(self, writing: "Writing") -> int:
+    def drain_into(self, writing: Sink) -> int:
         """Move what is durable into an open write turn; returns how many rows. Call `settle` after the commit."""
         return sum(drain(self.path, self._synced, writing))
 
@@ -136,7 +144,7 @@ def _orphan(path: Path) -> int | None:
     return descriptor
 
 
-def drain(path: Path, end: int, writing: "Writing") -> Iterator[int]:
+def drain(path: Path, end: int, writing: Sink) -> Iterator[int]:
     """Append the lines of a journal from where the last drain stopped up to byte END; yields rows per piece.
 
     A line without its newline was never reported as safe and is left out.
@@ -158,13 +166,13 @@ def drain(path: Path, end: int, writing: "Writing") -> Iterator[int]:
     writing.append("journal_drains", [{"journal": path.stem, "drained_to": start}])
 
 
-def drained_to(name: str, writing: "Writing") -> int:
+def drained_to(name: str, writing: Sink) -> int:
     """The byte up to which the store holds a journal."""
     rows = writing.rows("SELECT coalesce(max(drained_to), 0) FROM journal_drains WHERE journal = ?", [name])
     return int(rows[0][0])
 
 
-def _append_lines(path: Path, start: int, block: bytes, writing: "Writing") -> int:
+def _append_lines(path: Path, start: int, block: bytes, writing: Sink) -> int:
     tables: dict[str, list[Row]] = defaultdict(list)
     for line in block.splitlines():
         try:
