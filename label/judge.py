@@ -16,7 +16,6 @@ from label.chat import ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
-from label.queries import query
 from label.rating_job import (
     ASPECT,
     SCALE,
@@ -28,6 +27,7 @@ from label.rating_job import (
     read_windows,
 )
 from label.turns import ConversationTurns, planned
+from store.named_sql import named_sql
 from store.runs import run_of
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def ratings_by_class(store: "Store", labeler: str) -> tuple[ClassRating, ...]:
     """How one labeler rated the conversations of each class, over all its runs."""
     with store.read() as reading:
         rows = reading.dicts(
-            query("ratings_by_class"),
+            named_sql("label", "ratings_by_class"),
             {"labeler": labeler, "template": TEMPLATE, "scale": SCALE, "aspect": ASPECT},
         )
     return tuple(ClassRating(**row) for row in rows)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from label.queries import query
+from store.named_sql import named_sql
 
 if TYPE_CHECKING:
     from store.db import Store
@@ -36,7 +36,7 @@ def list_runs(store: "Store", limit: int) -> list[RunLine]:
     from store.journal import is_held
 
     with store.read() as reading:
-        rows = reading.dicts(query("runs"), {"limit": limit})
+        rows = reading.dicts(named_sql("label", "runs"), {"limit": limit})
     for row in rows:
         row["counts"] = json.loads(row["counts"] or "{}")
         if row["state"] == "running" and not is_held(store.path, row["run_id"]):

@@ -9,8 +9,8 @@ from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion, known_completion
 from label.outcome import needs_repair
 from label.parse import PARSER_VERSION
-from label.queries import query
 from label.render import JudgePrompt, render_repair, render_shown, shown_turns
+from store.named_sql import named_sql
 
 if TYPE_CHECKING:
     from store.db import Reading
@@ -101,7 +101,7 @@ class Window:
 def planned(reading: "Reading", draw: Draw) -> list[ConversationTurns]:
     """The turns to judge, in an order that depends on ids only."""
     rows = reading.rows(
-        query("judged_turns"),
+        named_sql("label", "judged_turns"),
         {"per": draw.per, "seed": str(draw.seed), "sample": draw.sample, "limit": draw.limit},
     )
     return [
@@ -122,7 +122,7 @@ def read_window(
 ) -> Window:
     """The texts of some conversations, with the ratings and answers that exist."""
     wanted = {turns.conversation_id: turns.positions for turns in piece}
-    rows = reading.rows(query("turn_texts"), {"conversation_ids": list(wanted)})
+    rows = reading.rows(named_sql("label", "turn_texts"), {"conversation_ids": list(wanted)})
     conversations = tuple(
         _judged_turns(list(texts), wanted[conversation_id], question)
         for conversation_id, texts in groupby(rows, key=lambda row: row[0])
@@ -161,7 +161,7 @@ def _judged_turns(
 
 def _known_ratings(reading: "Reading", keys: list[str], labeler: str, template: str) -> dict[str, str]:
     rows = reading.rows(
-        query("known_ratings"),
+        named_sql("label", "known_ratings"),
         {"keys": keys, "labeler": labeler, "template": template, "parser_version": PARSER_VERSION},
     )
     return dict(rows)
@@ -171,11 +171,15 @@ def _known_completions(reading: "Reading", keys: list[str]) -> dict[str, Complet
     """Ids first, texts after: only the few versions that hold an answer are read in full."""
     if not keys:
         return {}
-    places = {(version, seq) for _, version, seq in reading.rows(query("known_completions"), {"keys": keys})}
+    places = {
+        (version, seq)
+        for _, version, seq in reading.rows(named_sql("label", "known_completions"), {"keys": keys})
+    }
     if not places:
         return {}
     rows = reading.dicts(
-        query("completion_texts"), {"keys": keys, "versions": sorted({version for version, _ in places})}
+        named_sql("label", "completion_texts"),
+        {"keys": keys, "versions": sorted({version for version, _ in places})},
     )
     return {
         str(row["request_key"]): known_completion(row)
