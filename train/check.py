@@ -1,0 +1,215 @@
+"""What a trainer will really see in an export, summed by class, and whether anything is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from store.chat_format import (
+    ChatFormat,
+    Encoded,
+    Rendered,
+    load_template,
+    tokenizer_sha256,
+)
+from train.faults import Rules, Sight, row_faults
+from train.file_rows import Export, FileRow, open_export
+from train.shards import sha256_of
+from train.supervise import Supervised, supervise
+
+BATCH = 256
+FEW_SEQUENCES = 32
+"""Below about this many sequences a step, a class's weight partly cancels (OpenChat's own batches hold hundreds)."""
+BATCH_TOKENS = 200_000  # OpenChat, section 4.1: supervised tokens a step
+MAX_CUT_SHARE = 0.2
+"""The share of rows cut at max_length above which an export is not good."""
+
+
+@dataclass
+class ClassTotal:
+    """What the trainer sees of one class."""
+
+    rows: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    weight_sum: float = 0.0
+
+
+@dataclass
+class CheckReport:
+    """What the trainer will see, and what is wrong with it."""
+
+    rows: int = 0
+    cut: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    first_rows: dict[str, int] = field(default_factory=dict)
+    """Fault → the first row that has it."""
+    classes: dict[str, ClassTotal] = field(default_factory=dict)
+    shown: list[Sight] = field(default_factory=list)
+    sequences_per_step: float | None = None
+    has_tokens: bool = False
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is no fault."""
+        return not self.faults
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens trained on, over all classes."""
+        return sum(total.trained_tokens for total in self.classes.values())
+
+    def warnings(self) -> list[str]:
+        """What is no fault but should be known."""
+        found: list[str] = []
+        if self.sequences_per_step is not None and self.sequences_per_step < FEW_SEQUENCES:
+            found.append(
+                f"{self.sequences_per_step:.0f} sequences a step are few: below about {FEW_SEQUENCES} the weights of"
+                " the classes partly cancel; use a larger batch"
+            )
+        if self.rows and not self.has_tokens:
+            found.append("without --tokenizer the rows were not looked at as tokens")
+        return found
+
+    def add(self, sight: Sight, rules: Rules) -> None:
+        """Count a row."""
+        self.rows += 1
+        for fault in row_faults(sight, rules):
+            self.faults[fault] += 1
+            self.first_rows.setdefault(fault, sight.row.number)
+        total = self.classes.setdefault(sight.row.source_class, ClassTotal())
+        total.rows += 1
+        if sight.tokens is not None:
+            self.has_tokens = True
+            self.cut += sight.tokens.is_cut
+            total.tokens += len(sight.tokens.input_ids)
+            total.trained_tokens += sight.tokens.n_trained
+            total.weight_sum += sum(sight.tokens.loss_weights)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """How an export is looked at."""
+
+    tokenizer: str | None = None
+    """Its directory; None means the one the manifest names, if it is there."""
+    template: str | None = None
+    """None means the manifest's, else `openchat`."""
+    max_length: int | None = None
+    """None means the manifest's."""
+    batch_tokens: int = BATCH_TOKENS
+    """Supervised tokens of one optimizer step."""
+    batch_size: int | None = None
+    """Sequences of one optimizer step; takes the place of batch_tokens."""
+    max_cut_share: float = MAX_CUT_SHARE
+    show: int = 0
+    """How many rows to keep for showing."""
+
+
+def check_export(path: Path, settings: CheckSettings) -> CheckReport:
+    """Everything the trainer will see of the export at PATH."""
+    export = open_export(path)
+    rules = rules_for(export, settings)
+    report = CheckReport()
+    for sight in sights(export.rows(), rules):
+        report.add(sight, rules)
+        if len(report.shown) < settings.show:
+            report.shown.append(sight)
+    _add_set_faults(report, export, rules, settings)
+    report.sequences_per_step = _sequences_per_step(report, settings)
+    return report
+
+
+def rules_for(export: Export, settings: CheckSettings) -> Rules:
+    """The rules an export is held against: its own settings where the caller gave none."""
+    own: dict[str, Any] = (export.manifest or {}).get("settings") or {}
+    tokenizer = settings.tokenizer or own.get("tokenizer")
+    if settings.tokenizer is None and tokenizer is not None and not Path(tokenizer).is_dir():
+        tokenizer = None
+    template = settings.template or own.get("template") or "openchat"
+    chat = ChatFormat.load(tokenizer, template) if tokenizer else None
+    return Rules(chat, settings.max_length or own.get("max_length"))
+
+
+def sights(rows: Iterator[FileRow], rules: Rules) -> Iterator[Sight]:
+    """Rows as the trainer sees them, tokenised in batches where they hold text."""
+    while batch := list(islice(rows, BATCH)):
+        yield from _sights_of(batch, rules)
+
+
+def _sights_of(batch: list[FileRow], rules: Rules) -> Iterator[Sight]:
+    rendered = {row.number: text for row in batch if (text := _rendered(row, rules)) is not None}
+    encoded = (
+        dict(zip(rendered, rules.chat.encode(list(rendered.values())), strict=True)) if rules.chat else {}
+    )
+    for row in batch:
+        one = encoded.get(row.number)
+        tokens = row.tokens or (_tokens(row, one, rules) if one else None)
+        yield Sight(row, tokens, rendered.get(row.number), one)
+
+
+def _rendered(row: FileRow, rules: Rules) -> Rendered | None:
+    """The row's text, or None for a row that no template takes."""
+    known = {"system", "user", "assistant"}
+    if rules.chat is None or not row.turns or not {role for role, _ in row.turns} <= known:
+        return None
+    return rules.chat.render(row.turns, row.condition)
+
+
+def _tokens(row: FileRow, encoded: Encoded, rules: Rules) -> Supervised:
+    """Tokens with the row's weights; a weight that is missing counts as 1, and its own check reports it."""
+    weights = list(row.turn_weights or ())
+    weights += [1.0] * (len(row.turns or ()) - len(weights))
+    answers = [
+        weight for (role, _), weight in zip(row.turns or (), weights, strict=False) if role == "assistant"
+    ]
+    answers = (answers + [1.0] * len(encoded.spans))[: len(encoded.spans)]
+    return supervise(encoded, answers, rules.max_length)
+
+
+def _add_set_faults(report: CheckReport, export: Export, rules: Rules, settings: CheckSettings) -> None:
+    if report.rows == 0:
+        report.faults["no rows"] += 1
+    elif report.cut / report.rows > settings.max_cut_share:
+        report.faults["too many rows cut at max length"] += report.cut
+    for fault in manifest_faults(export, rules, report.rows):
+        report.faults[fault] += 1
+
+
+def manifest_faults(export: Export, rules: Rules, rows: int) -> Iterator[str]:
+    """Where the files, the tokenizer or the template are not those the manifest names."""
+    manifest = export.manifest
+    if manifest is None:
+        return
+    listed = {file["name"]: file["sha256"] for file in manifest.get("files", [])}
+    found = {path.name: path for path in export.files}
+    for name in sorted(listed.keys() | found.keys()):
+        if name not in found:
+            yield "file of the manifest missing"
+        elif name not in listed:
+            yield "file not in the manifest"
+        elif sha256_of(found[name]) != listed[name]:
+            yield "file changed since the manifest"
+    if manifest.get("rows") != rows:
+        yield "row count not that of the manifest"
+    if rules.chat is not None:
+        yield from _format_faults(manifest, rules.chat)
+
+
+def _format_faults(manifest: dict[str, Any], chat: ChatFormat) -> Iterator[str]:
+    if manifest.get("tokenizer_sha256") not in (None, tokenizer_sha256(chat.tokenizer)):
+        yield "tokenizer not that of the manifest"
+    own = manifest.get("settings", {}).get("template", chat.template.name)
+    if manifest.get("template_sha256") not in (None, load_template(own).sha256):
+        yield "template changed since the manifest"
+
+
+def _sequences_per_step(report: CheckReport, settings: CheckSettings) -> float | None:
+    """Sequences of one optimizer step, on average."""
+    if settings.batch_size is not None:
+        return float(settings.batch_size)
+    if not report.trained_tokens:
+        return None
+    return settings.batch_tokens * report.rows / report.trained_tokens

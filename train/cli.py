@@ -1,0 +1,273 @@
+"""The `train` command: export, check, run."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from store.console import (
+    CONTEXT,
+    at_option,
+    common_options,
+    echo,
+    echo_json,
+    json_option,
+    main_of,
+    note,
+    store_option,
+    table,
+)
+from store.errors import CheckFailed, UnknownName
+
+if TYPE_CHECKING:
+    from train.check import CheckReport
+    from train.export import ExportReport
+    from train.launch import RunReport
+
+RECIPES = ("crlft",)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING = click.Path(path_type=Path, exists=True)
+
+
+def _recipe(name: str) -> None:
+    if name not in RECIPES:
+        raise UnknownName.of("recipe", name, RECIPES)
+
+
+@click.group(context_settings=CONTEXT)
+@common_options
+def cli() -> None:
+    """Write training files from the store, look at what a trainer will see, and train.
+
+    \b
+    Examples:
+      train export crlft --layout messages --tokenizer models/base --out data/crlft
+      train check data/crlft --show 3
+      train run crlft --data data/crlft --model models/base --out runs/crlft
+    """
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--layout", default="messages", show_default=True, help="messages, openchat or tokenized.")
+@click.option("--out", required=True, type=FOLDER, help="The directory to write.")
+@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer, to count and cut by.")
+@click.option("--template", default="openchat", show_default=True, help="The chat template.")
+@click.option("--max-length", default=4096, show_default=True, help="Tokens a trainer keeps of a row.")
+@click.option("--format", "file_format", help="parquet or jsonl  [default: the layout's usual one]")
+@click.option("--only-class", "only_classes", multiple=True, help="Take this class only; may be repeated.")
+@click.option("--no-reward", is_flag=True, help="All weights 1 (OpenChat's ablation).")
+@click.option("--no-condition", is_flag=True, help="One condition for all (OpenChat's ablation).")
+@click.option(
+    "--refusals",
+    type=click.Choice(["zero", "keep"]),
+    default="zero",
+    show_default=True,
+    help="What refusal turns weigh: nothing, or as much as others.",
+)
+@click.option(
+    "--control-tokens",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="What becomes of rows whose text holds a control token.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@at_option
+@store_option
+@json_option
+def export(
+    recipe: str, *, layout: str, out: Path, store_path: Path, at: str | None, as_json: bool, **options: Any
+) -> None:
+    """Write the files RECIPE (crlft) trains on to a directory, with a card and a manifest.
+
+    The same version of the store and the same settings give the same bytes. Every row can be traced
+    back with `curate trace`.
+
+    \b
+    Examples:
+      train export crlft --tokenizer models/base --out data/crlft
+      train export crlft --layout openchat --out data/openchat --at before-filter
+      train export crlft --layout tokenized --tokenizer models/base --out data/t --no-reward
+    """
+    from store.db import Store
+    from train.export import ExportSettings, export_crlft
+    from train.exporter import EXPORTERS, FORMATS
+    from train.recipes.crlft import CrlftSettings
+
+    _recipe(recipe)
+    EXPORTERS.load(layout)
+    overwrite, tokenizer = options.pop("overwrite"), options.pop("tokenizer")
+    settings = ExportSettings(
+        layout=layout,
+        file_format=options.pop("file_format") or FORMATS.get(layout, ("parquet",))[0],
+        tokenizer=str(tokenizer) if tokenizer else None,
+        template=options.pop("template"),
+        max_length=options.pop("max_length"),
+        recipe=CrlftSettings(**options),
+    )
+    _print_export(export_crlft(Store(store_path, at=at), out, settings, overwrite=overwrite), as_json=as_json)
+
+
+def _print_export(report: "ExportReport", *, as_json: bool) -> None:
+    from store.ids import to_text
+
+    if as_json:
+        echo_json(
+            {
+                "rows": report.rows,
+                "dropped": report.dropped,
+                "changed": report.changed,
+                "files": report.files,
+                "manifest": str(report.manifest),
+                "sha256": report.sha256,
+                "export_id": to_text("x1", report.export_id),
+            }
+        )
+        return
+    echo(
+        f"{report.rows} rows, {sum(report.dropped.values())} conversations left out: {report.manifest.parent}"
+    )
+    for reason, count in report.dropped.items():
+        echo(f"  left out  {count:>8}  {reason}")
+    for step, count in report.changed.items():
+        echo(f"  changed   {count:>8}  {step}")
+    note(f"export {to_text('x1', report.export_id)}; look at it with: train check {report.manifest.parent}")
+
+
+@cli.command()
+@click.argument("path", type=EXISTING)
+@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer  [default: the manifest's]")
+@click.option("--template", help="The chat template  [default: the manifest's]")
+@click.option("--max-length", type=int, help="Tokens the trainer keeps of a row  [default: the manifest's]")
+@click.option(
+    "--batch-tokens", default=200_000, show_default=True, help="Trained tokens of an optimizer step."
+)
+@click.option("--batch-size", type=int, help="Sequences of an optimizer step, in place of --batch-tokens.")
+@click.option(
+    "--max-cut-share", default=0.2, show_default=True, help="Share of cut rows above which the check fails."
+)
+@click.option("--show", default=0, metavar="N", help="Show the first N rows token by token.")
+@json_option
+def check(path: Path, *, tokenizer: Path | None, as_json: bool, **options: Any) -> None:
+    """Say what a trainer will really see of PATH, an export or a file of rows; exit 1 if it has faults.
+
+    \b
+    Examples:
+      train check data/crlft --show 3
+      train check data/crlft/train-00000.jsonl --tokenizer models/base --batch-size 64
+    """
+    from train.check import CheckSettings, check_export, rules_for
+    from train.file_rows import open_export
+
+    settings = CheckSettings(tokenizer=str(tokenizer) if tokenizer else None, **options)
+    report = check_export(path, settings)
+    if as_json:
+        echo_json(_check_json(report))
+    else:
+        chat = rules_for(open_export(path), settings).chat if settings.show else None
+        _print_check(report, chat.tokenizer if chat else None)
+    if not report.is_ok:
+        names = ", ".join(f"{fault} ({count})" for fault, count in sorted(report.faults.items()))
+        raise CheckFailed(f"{path} has faults: {names}")
+
+
+def _check_json(report: "CheckReport") -> dict[str, object]:
+    return {
+        "rows": report.rows,
+        "ok": report.is_ok,
+        "faults": dict(sorted(report.faults.items())),
+        "first_rows": report.first_rows,
+        "cut": report.cut,
+        "classes": {name: asdict(total) for name, total in sorted(report.classes.items())},
+        "sequences_per_step": report.sequences_per_step,
+        "warnings": report.warnings(),
+    }
+
+
+def _print_check(report: "CheckReport", tokenizer: Any) -> None:
+    from train.show import show
+
+    for sight in report.shown:
+        for line, is_trained in show(sight, tokenizer):
+            click.secho(line, fg="green" if is_trained else None, bold=is_trained)
+    columns = ["class", "rows", "tokens", "trained tokens", "weight sum", "weight share %"]
+    total = sum(one.weight_sum for one in report.classes.values())
+    lines = [
+        [
+            name,
+            one.rows,
+            one.tokens,
+            one.trained_tokens,
+            one.weight_sum,
+            100 * one.weight_sum / (total or 1.0),
+        ]
+        for name, one in sorted(report.classes.items())
+    ]
+    echo(table(columns, lines))
+    echo(f"{report.rows} rows, {report.cut} cut at max length")
+    if report.sequences_per_step is not None:
+        echo(f"{report.sequences_per_step:.1f} sequences in an optimizer step")
+    for fault, count in sorted(report.faults.items()):
+        first = report.first_rows.get(fault)
+        echo(f"  ✗ {fault}: {count}" + ("" if first is None else f", first in row {first}"))
+    for warning in report.warnings():
+        note(f"warning: {warning}")
+    if report.is_ok:
+        echo("✓ no faults")
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--data", required=True, type=EXISTING, help="An export, in any layout.")
+@click.option("--model", required=True, type=FOLDER, help="A directory with a model and its tokenizer.")
+@click.option("--out", required=True, type=FOLDER, help="Where settings, metrics, checkpoints and model go.")
+@click.option("--from-scratch", is_flag=True, help="Random weights in the shape of the model's config.json.")
+@click.option("--template", default="openchat", show_default=True, help="The chat template.")
+@click.option("--condition", default="GPT4", show_default=True, help="The condition used at inference.")
+@click.option("--steps", type=int, help="Optimizer steps, in place of --epochs.")
+@click.option("--epochs", default=5.0, show_default=True, help="Passes over the data.")
+@click.option("--lr", default=6.7e-5, show_default=True, help="Peak learning rate.")
+@click.option("--batch-size", default=4, show_default=True, help="Rows a process takes at once.")
+@click.option("--accumulation", default=16, show_default=True, help="Batches of an optimizer step.")
+@click.option("--max-length", default=4096, show_default=True, help="Tokens kept of a row.")
+@click.option("--packing", is_flag=True, help="Put short rows together up to --max-length.")
+@click.option("--processes", default=1, show_default=True, help="Processes, one for each GPU.")
+@click.option("--seed", default=0, show_default=True, help="Decides weights and order.")
+@click.option("--log-every", default=10, show_default=True, help="Steps between two lines of metrics.")
+@click.option("--save-every", default=200, show_default=True, help="Steps between two checkpoints.")
+@click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time.")
+@store_option
+@json_option
+def run(
+    recipe: str, *, data: Path, model: Path, out: Path, store_path: Path, as_json: bool, **options: Any
+) -> None:
+    """Train with RECIPE (crlft) on exported files; the model is left in OUT/model.
+
+    The same command again goes on from the last checkpoint. Where the store exists, the run is noted
+    in it.
+
+    \b
+    Examples:
+      train run crlft --data data/crlft --model models/base --out runs/crlft
+      train run crlft --data data/crlft --model models/tiny --from-scratch --steps 60 --lr 3e-3 --out runs/tiny
+    """
+    from train.launch import run_noted
+    from train.run_settings import RunSettings
+
+    _recipe(recipe)
+    settings = RunSettings(data_sha256="", model=str(model), **options)
+    _print_run(run_noted(store_path, data, out, settings), as_json=as_json)
+
+
+def _print_run(report: "RunReport", *, as_json: bool) -> None:
+    if as_json:
+        echo_json(asdict(report))
+        return
+    words = "was finished before" if report.was_finished else "finished"
+    loss = "" if report.loss is None else f", loss {report.loss:.4f}"
+    echo(f"{words} after {report.steps} steps on {report.rows} rows{loss}: {report.model}")
+
+
+main = main_of(cli)

@@ -1,0 +1,32 @@
+"""Layout `openchat`: the JSON Lines that OpenChat's own trainer reads."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from store.ids import to_text
+from train.exporter import ExportRow, Shard, Target
+from train.shards import write_shards
+
+
+def write_openchat(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
+    """One line a conversation."""
+    return write_shards((record(one, target.snapshot) for one in rows), target)
+
+
+def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
+    """A row as this layout writes it: the system turn apart, a weight on every other."""
+    row = one.row
+    turns = list(zip(row.turns, row.turn_weights, strict=True))
+    system = "".join(content for (role, content), _ in turns if role == "system")
+    return {
+        "items": [
+            {"role": role, "content": content, "weight": weight}
+            for (role, content), weight in turns
+            if role != "system"
+        ],
+        "condition": row.condition,
+        "system": system,
+        "conversation_id": to_text("c1", row.conversation_id),
+        "source_class": row.source_class,
+        "snapshot": snapshot,
+    }

@@ -1,0 +1,51 @@
+"""Layout `tokenized`: tokens, labels and loss weights, ready for the trainer."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from store.errors import BadSettings
+from store.ids import to_text
+from train.exporter import ExportRow, Shard, Target
+from train.shards import write_shards
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_tokenized(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
+    """One row a conversation, cut to length."""
+    return write_shards((record(one, target.snapshot) for one in rows), target, _schema())
+
+
+def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
+    """A row as this layout writes it."""
+    row, tokens = one.row, one.tokens
+    if tokens is None:
+        raise BadSettings("the layout tokenized needs a tokenizer; name one with --tokenizer")
+    return {
+        "input_ids": tokens.input_ids,
+        "labels": tokens.labels,
+        "loss_weights": tokens.loss_weights,
+        "n_tokens": tokens.n_tokens,
+        "condition": row.condition,
+        "conversation_id": to_text("c1", row.conversation_id),
+        "source_class": row.source_class,
+        "snapshot": snapshot,
+    }
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("input_ids", pa.list_(pa.int32())),
+            ("labels", pa.list_(pa.int32())),
+            ("loss_weights", pa.list_(pa.float32())),
+            ("n_tokens", pa.int32()),
+            ("condition", pa.string()),
+            ("conversation_id", pa.string()),
+            ("source_class", pa.string()),
+            ("snapshot", pa.string()),
+        ]
+    )

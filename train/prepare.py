@@ -1,0 +1,107 @@
+"""From an export to the rows a trainer maps into memory, checked on the way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from store.chat_format import ChatFormat, tokenizer_sha256
+from store.errors import BadInput, BadSettings
+from train.check import sights
+from train.export import combined_sha256
+from train.faults import Rules, row_faults
+from train.file_rows import Export
+from train.shards import sha256_of
+from train.supervise import Supervised
+
+GROUP_ROWS = 1_000
+
+
+@dataclass
+class Prepared:
+    """What went into the rows of a run."""
+
+    rows: int = 0
+    dropped: int = 0
+    """Rows that max_length left without a trained token."""
+    trained_tokens: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+def export_sha256(export: Export) -> str:
+    """The hash of an export's rows, as its manifest has it."""
+    return combined_sha256([{"name": path.name, "sha256": sha256_of(path)} for path in export.files])
+
+
+def prepare_rows(export: Export, chat: ChatFormat, max_length: int, path: Path) -> Prepared:
+    """Write `input_ids`, `labels` and `loss_weights` of all rows to an Arrow stream at PATH.
+
+    Raises BadInput if a row has a fault that training would hide, BadSettings if the rows are tokens of
+    another tokenizer.
+    """
+    _refuse_other_tokenizer(export, chat)
+    prepared = Prepared()
+    staging = path.with_suffix(".staging")
+    _write_rows(_supervised(export, Rules(chat, None), max_length, prepared), staging)
+    if prepared.faults:
+        found = ", ".join(f"{fault} ({count})" for fault, count in sorted(prepared.faults.items()))
+        staging.unlink()
+        raise BadInput(f"the data has faults: {found}; look at them with: train check")
+    if prepared.rows == 0:
+        staging.unlink()
+        raise BadInput(f"no row of {export.folder} has a token to train on")
+    staging.replace(path)
+    return prepared
+
+
+def _refuse_other_tokenizer(export: Export, chat: ChatFormat) -> None:
+    manifest = export.manifest or {}
+    made_with = manifest.get("tokenizer_sha256")
+    is_tokens = manifest.get("layout") == "tokenized"
+    if is_tokens and made_with not in (None, tokenizer_sha256(chat.tokenizer)):
+        raise BadSettings(
+            f"{export.folder} holds tokens of another tokenizer than the model's; export it again with"
+            " --tokenizer set to the model, or use the layout messages"
+        )
+
+
+def _supervised(export: Export, rules: Rules, max_length: int, prepared: Prepared) -> Iterator[Supervised]:
+    for sight in sights(export.rows(), rules):
+        prepared.faults.update(row_faults(sight, rules))
+        tokens = _cut(sight.tokens, max_length) if sight.tokens else None
+        if tokens is None or tokens.n_trained == 0:
+            prepared.dropped += 1
+            continue
+        prepared.rows += 1
+        prepared.trained_tokens += tokens.n_trained
+        yield tokens
+
+
+def _cut(tokens: Supervised, max_length: int) -> Supervised:
+    return Supervised(
+        tokens.input_ids[:max_length],
+        tokens.labels[:max_length],
+        tokens.loss_weights[:max_length],
+        tokens.n_tokens,
+    )
+
+
+def _write_rows(rows: Iterator[Supervised], path: Path) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("input_ids", pa.list_(pa.int32())),
+            ("labels", pa.list_(pa.int32())),
+            ("loss_weights", pa.list_(pa.float32())),
+        ]
+    )
+    with pa.ipc.new_stream(path, schema) as writer:
+        while group := list(islice(rows, GROUP_ROWS)):
+            writer.write_table(pa.Table.from_pylist([_columns(row) for row in group], schema=schema))
+
+
+def _columns(row: Supervised) -> dict[str, Any]:
+    return {"input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}

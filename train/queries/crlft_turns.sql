@@ -1,0 +1,28 @@
+-- The turns of the chosen conversations of one range of ids, in order: ids first, texts after.
+WITH chosen AS (
+    SELECT conversation_id, class, source, message_ids
+    FROM current_conversations
+    WHERE list_contains($classes, class)
+        AND conversation_id >= CAST($low AS UUID)
+        AND conversation_id <= CAST($high AS UUID)
+),
+turns AS (
+    SELECT
+        conversation_id,
+        class,
+        source,
+        unnest(message_ids) AS message_id,
+        generate_subscripts(message_ids, 1) AS position
+    FROM chosen
+)
+SELECT
+    CAST(turns.conversation_id AS VARCHAR) AS conversation_id,
+    turns.class AS class,
+    turns.source AS source,
+    CAST(turns.message_id AS VARCHAR) AS message_id,
+    messages.role AS role,
+    messages.content AS content
+FROM turns
+LEFT JOIN messages
+    ON messages.message_id = turns.message_id
+ORDER BY turns.conversation_id, turns.position

@@ -1,0 +1,82 @@
+"""The rows that pass from the store to a file, and the count of what happened on the way."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from store.chat_format import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One conversation to train on."""
+
+    conversation_id: str
+    """UUID text."""
+    message_ids: tuple[str, ...]
+    """UUID text of the messages that are left, in order."""
+    turns: tuple[Turn, ...]
+    condition: str
+    weight: float
+    """The weight of the class."""
+    turn_weights: tuple[float, ...]
+    """The loss factor of each turn: the class weight for answers, 0 for context."""
+    source_class: str
+    source: str
+
+    @property
+    def answer_weights(self) -> tuple[float, ...]:
+        """The loss factor of each assistant turn."""
+        return tuple(
+            weight
+            for (role, _), weight in zip(self.turns, self.turn_weights, strict=True)
+            if role == "assistant"
+        )
+
+
+@dataclass
+class StepCount:
+    """What one step did to the rows that reached it."""
+
+    before: int = 0
+    changed: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def after(self) -> int:
+        """Rows that went on."""
+        return self.before - self.dropped.total()
+
+
+@dataclass
+class Tally:
+    """The steps of a selection, in the order they were taken; `in = rows + dropped` always holds."""
+
+    steps: dict[str, StepCount] = field(default_factory=dict)
+
+    def of(self, step: str) -> StepCount:
+        """The count of a step."""
+        return self.steps.setdefault(step, StepCount())
+
+    def dropped(self) -> dict[str, int]:
+        """Reason → rows, over all steps."""
+        total: Counter[str] = Counter()
+        for step in self.steps.values():
+            total += step.dropped
+        return dict(sorted(total.items()))
+
+    def changed(self) -> dict[str, int]:
+        """Step → rows it changed but kept."""
+        return {name: step.changed for name, step in self.steps.items() if step.changed}
+
+    def as_json(self) -> list[dict[str, object]]:
+        """The steps as a manifest lists them."""
+        return [
+            {
+                "step": name,
+                "before": step.before,
+                "after": step.after,
+                "changed": step.changed,
+                "dropped": dict(sorted(step.dropped.items())),
+            }
+            for name, step in self.steps.items()
+        ]
