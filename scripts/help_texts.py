@@ -13,7 +13,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     from curate.cli import cli as curate
     from label.cli import cli as label
     from train.cli import cli as train
-    from tui.cli import cli as review
+    from tui.cli import review
 
     for name, top in (("curate", curate), ("label", label), ("train", train), ("review", review)):
         if isinstance(top, click.Group):
@@ -25,7 +25,8 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 def help_of(words: str, command: click.Command) -> str:
     """The help page as a terminal of WIDTH columns shows it."""
-    with click.Context(command, info_name=words, terminal_width=WIDTH, max_content_width=WIDTH) as context:
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    with click.Context(command, info_name=words, **settings) as context:
         return command.get_help(context)
 
 

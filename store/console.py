@@ -194,9 +194,10 @@ def _aligned(text: str, width: int, is_number: bool) -> str:  # noqa: FBT001 - a
 
 
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF, 0x2028, 0x2029}
+_UNSEEN = {0x00AD, 0x200B, *range(0x2060, 0x2065)}
 _VISIBLE = {
     code: f"⟨U+{code:04X}⟩"
-    for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), *sorted(_BIDI), *range(0xE0000, 0xE0080))
+    for code in (*range(0x20), *range(0x7F, 0xA0), *sorted(_BIDI | _UNSEEN), *range(0xE0000, 0xE0080))
     if chr(code) not in "\n\t"
 }
 
@@ -220,11 +221,11 @@ def _has_surrogate(text: str) -> bool:
     return False
 
 
-def _write_out_surrogates(error: UnicodeError) -> tuple[str, int]:
+def _write_out_surrogates(error: UnicodeError) -> tuple[bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     shown = "".join(f"⟨U+{ord(char):04X}⟩" for char in error.object[error.start : error.end])
-    return shown, error.end
+    return shown.encode(), error.end  # as bytes: the encoder refuses text beyond ASCII here
 
 
 codecs.register_error("replace_surrogates", _write_out_surrogates)

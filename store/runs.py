@@ -101,7 +101,11 @@ def run_of(store: Store, command: str, settings: Mapping[str, object]) -> Iterat
     run = Run(
         run_id, store, journal, now, command, json.dumps({**settings, "argv": command_line()}, default=str)
     )
-    _note_state(run, "running")
+    try:
+        _note_state(run, "running")
+    except BaseException:
+        journal.close()
+        raise
     stop = threading.Event()
     drainer = threading.Thread(target=_drain_until, args=(run, stop), name="journal-drain", daemon=True)
     drainer.start()

@@ -80,7 +80,7 @@ SELECT
     conversations.*,
     coalesce(conversations.source_class, model_classes.class, 'unknown') AS class,
     current_sources.name AS source,
-    latest_decisions.verdict AS verdict,
+    nullif(latest_decisions.verdict, 'undecided') AS verdict,
     latest_decisions.reason AS verdict_reason,
     superseded.derived_from IS NULL AND coalesce(latest_decisions.verdict, 'keep') <> 'drop' AS is_current
 FROM as_of.conversations AS conversations

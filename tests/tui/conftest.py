@@ -1,0 +1,390 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from textual.pilot import Pilot
+from textual.strip import Strip
+
+from store.db import Store
+from store.errors import StoreBusy
+from store.ids import digest_of, path_digests, uuid_text
+from tui.app import ReviewApp
+from tui.blind import BlindPair, Vote, pair_of
+from tui.desk import DeskScreen
+from tui.query import Filter
+from tui.review_data import (
+    ConversationView,
+    Decision,
+    ListRow,
+    News,
+    PairAuthors,
+    PairTexts,
+    Rating,
+    Selection,
+    Turn,
+)
+
+NASTY = (
+    "[/nope] [citation] [/INST] [bold]not bold[/bold] \x1b[31mred\x1b]0;title\x07 \x1b]52;c;aGk=\x07"
+    " \u202egnp.exe\u202c \x9b31m \x00 \x7f\ttab\nnext line\r\nand a \rcarriage return"
+)
+"""Markup, escape sequences (CSI, OSC, C1), a direction override and odd newlines."""
+
+MODEL_A, MODEL_B = "zephyrus-70b-secret", "quokka-13b-secret"
+SOURCE = "forum-dump-secret"
+
+
+@dataclass
+class FakeReview:
+    """ReviewData in memory; it notes what was saved."""
+
+    conversations: list[ConversationView]
+    sets: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    annotator: str = "kim"
+    is_read_only: bool = False
+    saved: list[tuple[object, ...]] = field(default_factory=list)
+    busy_for: int = 0
+    news: int = 1
+    history: dict[str, list[Decision]] = field(default_factory=dict)
+
+    def _wait(self) -> None:
+        if self.busy_for:
+            self.busy_for -= 1
+            raise StoreBusy("store fake stayed busy")
+
+    def refresh(self) -> News:
+        self._wait()
+        self.news -= 1
+        return "some" if self.news >= 0 else "none"
+
+    def select(self, wanted: Filter) -> Selection:
+        self._wait()
+        kept = [view for view in self.conversations if not wanted.words or _holds(view, wanted.words)]
+        return Selection([view.conversation_id for view in kept], len(self.conversations), True, "gpt-4")
+
+    def rows(self, ids: Sequence[str]) -> list[ListRow]:
+        self._wait()
+        return [_row(self._view(one)) for one in ids]
+
+    def _view(self, conversation_id: str) -> ConversationView:
+        return next(view for view in self.conversations if view.conversation_id == conversation_id)
+
+    def conversation(self, conversation_id: str) -> ConversationView:
+        self._wait()
+        return self._view(conversation_id)
+
+    def prepare_to_save(self) -> None:
+        self._wait()
+
+    def _set(self, conversation_id: str, decision: Decision) -> None:
+        self.conversations = [
+            replace(view, decision=decision) if view.conversation_id == conversation_id else view
+            for view in self.conversations
+        ]
+
+    def decide(self, conversation_id: str, decision: Decision) -> None:
+        self._wait()
+        before = self._view(conversation_id).decision
+        self.history.setdefault(conversation_id, []).append(before)
+        self._set(conversation_id, decision)
+        self.saved.append(("decide", conversation_id, decision.verdict, decision.reason))
+
+    def undo_decision(self, conversation_id: str) -> Decision:
+        before = self.history[conversation_id].pop()
+        self._set(conversation_id, before)
+        self.saved.append(("undo", conversation_id, before.verdict, before.reason))
+        return before
+
+    def queue(self) -> list[BlindPair]:
+        self._wait()
+        return [pair_of(prompt, answers, self.annotator) for prompt, answers in self.sets.items()]
+
+    def pair_texts(self, pair: BlindPair) -> PairTexts:
+        prompt = (Turn(pair.prompt_id, "user", self.texts[pair.prompt_id]),)
+        return PairTexts(prompt, self.texts[pair.response_a_id], self.texts[pair.response_b_id])
+
+    def pair_authors(self, pair: BlindPair) -> PairAuthors:
+        names = {answers[0]: MODEL_A for answers in self.sets.values()}
+        return PairAuthors(names.get(pair.response_a_id, MODEL_B), names.get(pair.response_b_id, MODEL_B))
+
+    def vote(self, vote: Vote) -> None:
+        self._wait()
+        self.saved.append(("vote", vote))
+
+    def undo_vote(self, vote: Vote) -> None:
+        self.saved.append(("undo vote", vote))
+
+    def mark(self, pair: BlindPair, mark: str, note: str = "") -> None:
+        self.saved.append(("mark", pair.comparison_id, mark, note))
+
+
+def _holds(view: ConversationView, words: Sequence[str]) -> bool:
+    return all(any(word.lower() in turn.content.lower() for turn in view.turns) for word in words)
+
+
+def _row(view: ConversationView) -> ListRow:
+    values = [rating.value for turn in view.turns for rating in turn.ratings if rating.value is not None]
+    return ListRow(
+        view.conversation_id,
+        view.source_class,
+        view.source,
+        len(view.turns),
+        sum(values) / len(values) if values else None,
+        len(values),
+        sum(turn.role == "assistant" for turn in view.turns),
+        view.decision.verdict,
+        view.turns[0].content,
+    )
+
+
+def an_id(number: int) -> str:
+    """The NUMBERth id."""
+    return f"00000000-0000-0000-0000-{number:012x}"
+
+
+def a_conversation(number: int, text: str = "") -> ConversationView:
+    """A conversation of two turns, the second rated."""
+    rating = Rating("gpt-4", "overall", "rating10", 7.0, "done", f"clear {text}")
+    return ConversationView(
+        an_id(number),
+        "GPT4",
+        SOURCE,
+        MODEL_A,
+        f"ext-{number}",
+        (
+            Turn(an_id(2 * number + 1_000_000), "user", f"question {number} {text}"),
+            Turn(an_id(2 * number + 1_000_001), "assistant", f"answer {number} {text}", (rating,)),
+        ),
+        Decision(),
+    )
+
+
+@pytest.fixture
+def fake() -> FakeReview:
+    """Thirty conversations and three prompts with two answers each."""
+    sets = {an_id(n): [an_id(n + 1), an_id(n + 2)] for n in (5000, 5010, 5020)}
+    texts = {prompt: f"which is larger? ({prompt[-4:]})" for prompt in sets}
+    for first, second in sets.values():
+        texts |= {first: f"the left one {first[-4:]}", second: f"the right one {second[-4:]}"}
+    return FakeReview([a_conversation(number) for number in range(30)], sets, texts)
+
+
+Steps = Callable[[Pilot[None]], Awaitable[None]]
+
+
+class WatchedApp(ReviewApp):
+    """The app, keeping the text of every frame it shows."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self.frames: list[list[str]] = []
+
+    def _display(self, screen, renderable) -> None:
+        super()._display(screen, renderable)
+        if self.is_running and self.screen_stack and self.screen.is_attached:
+            self.frames.append([strip.text for strip in strips(self)])
+
+
+def strips(app: ReviewApp) -> list[Strip]:
+    """What is on the terminal now, with its styles."""
+    return app.screen._compositor.render_strips()
+
+
+def frame(app: ReviewApp) -> str:
+    """The text on the terminal now."""
+    return "\n".join(strip.text for strip in strips(app))
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until no worker runs and every event has been handled."""
+    deadline = time.monotonic() + 30
+    await pilot.pause()
+    while list(pilot.app.workers):
+        assert time.monotonic() < deadline
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+    while isinstance(pilot.app.screen, DeskScreen) and not strips(pilot.app)[-1].text.strip():
+        assert time.monotonic() < deadline
+        await pilot.pause()
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    """Press keys one by one, each after the last has had its effect."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def drive(data: object, steps: Steps, size: tuple[int, int] = (80, 24), **options: object) -> WatchedApp:
+    """Run the real app over DATA without a terminal and do STEPS."""
+    app = WatchedApp(data, **{"poll_s": 3600.0, **options})
+
+    async def run() -> None:
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            await steps(pilot)
+
+    asyncio.run(run())
+    return app
+
+
+@pytest.fixture
+def driving() -> Callable[..., WatchedApp]:
+    """`drive`, which runs the app and does steps in it."""
+    return drive
+
+
+@pytest.fixture
+def looking() -> SimpleNamespace:
+    """What tests need to look at a running app and to press its keys."""
+    return SimpleNamespace(frame=frame, strips=strips, press=press, settle=settle)
+
+
+@pytest.fixture(name="a_conversation")
+def a_conversation_fixture() -> Callable[..., ConversationView]:
+    """A function that makes a conversation."""
+    return a_conversation
+
+
+@pytest.fixture
+def nasty() -> str:
+    """Text made to break a screen."""
+    return NASTY
+
+
+@pytest.fixture
+def secrets() -> tuple[str, ...]:
+    """Names that must not be seen before a vote."""
+    return (MODEL_A, MODEL_B, SOURCE)
+
+
+Talk = list[tuple[str, str]]
+
+
+def source_row(name: str) -> dict[str, object]:
+    return {
+        "source_id": uuid_text(digest_of("s1", name)),
+        "name": name,
+        "reader": "sharegpt",
+        "path": name,
+        "sha256": "0" * 64,
+        "bytes": 1,
+        "settings": "{}",
+        "state": "finished",
+        "records_read": 1,
+        "records_kept": 1,
+        "records_rejected": 0,
+    }
+
+
+def write_talks(store: Store, talks: list[tuple[str, str, Talk]]) -> list[str]:
+    """Store (source, model, turns) as conversations; gives their ids."""
+    with store.write() as writing:
+        known = {str(row[0]) for row in writing.rows("SELECT message_id FROM main.messages")}
+        conversations = []
+        messages: dict[str, dict[str, object]] = {}
+        for number, (source, model, turns) in enumerate(talks):
+            path = [uuid_text(digest) for digest in path_digests(turns)]
+            for depth, (role, content) in enumerate(turns):
+                messages[path[depth]] = {
+                    "message_id": path[depth],
+                    "parent_id": path[depth - 1] if depth else None,
+                    "role": role,
+                    "content": content,
+                    "depth": depth,
+                }
+            conversations.append(
+                {
+                    "conversation_id": uuid_text(digest_of("c1", source, path[-1], model)),
+                    "leaf_id": path[-1],
+                    "message_ids": path,
+                    "source_id": uuid_text(digest_of("s1", source)),
+                    "record_numbers": [number],
+                    "line": number,
+                    "byte_offset": number,
+                    "reader": "sharegpt",
+                    "external_id": f"e{number}",
+                    "model": model,
+                    "occurrence": 0,
+                }
+            )
+        writing.append("sources", [source_row(source) for source in sorted({talk[0] for talk in talks})])
+        writing.append("messages", [row for one, row in messages.items() if one not in known])
+        writing.append("conversations", conversations)
+    return [str(row["conversation_id"]) for row in conversations]
+
+
+def rating_row(
+    response_id: str, value: float | None, state: str = "done", **more: object
+) -> dict[str, object]:
+    return {
+        "response_id": response_id,
+        "labeler": "gpt-4",
+        "labeler_kind": "judge",
+        "template": "openchat-appendix-g",
+        "scale": "rating10",
+        "aspect": "overall",
+        "draw_index": 0,
+        "value": value,
+        "explanation": "because",
+        "state": state,
+        "parser_version": "1",
+        "created_at": "2026-01-01T00:00:00",
+        **more,
+    }
+
+
+TALKS: list[tuple[str, str, Talk]] = [
+    (
+        "forum",
+        "gpt-4",
+        [("user", "one?"), ("assistant", "first answer"), ("user", "and?"), ("assistant", "more")],
+    ),
+    ("forum", "gpt-3.5-turbo", [("user", "one?"), ("assistant", "second answer")]),
+    ("wiki", "", [("system", "be kind"), ("user", "two?"), ("assistant", "Zebras [/nope]")]),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three conversations of two sources, two of them under one prompt; the first is rated."""
+    store = Store(tmp_path / "review.duckdb", wait_s=20)
+    write_talks(store, TALKS)
+    path = [uuid_text(digest) for digest in path_digests(TALKS[0][2])]
+    with store.write() as writing:
+        writing.append(
+            "source_classes",
+            [
+                {"name": "GPT4", "condition": "GPT4", "weight": 1.0, "patterns": ["gpt-4*"]},
+                {"name": "GPT3", "condition": "GPT3", "weight": 0.1, "patterns": ["gpt-3.5*"]},
+            ],
+        )
+        writing.append("ratings", [rating_row(path[1], 3), rating_row(path[3], 4)])
+    with store.write() as writing:
+        writing.append("ratings", [rating_row(path[1], 8)])
+    return store
+
+
+@pytest.fixture
+def store_rows() -> SimpleNamespace:
+    """What the store of `store` was written with, and how to write more."""
+    return SimpleNamespace(write_talks=write_talks, rating_row=rating_row, talks=TALKS)
+
+
+@pytest.fixture
+def review_pairs(store: Store) -> Callable[[], list[tuple[object, ...]]]:
+    """A function that gives the standing votes in the store."""
+
+    def standing() -> list[tuple[object, ...]]:
+        with store.read() as reading:
+            return reading.rows(
+                "SELECT native_label, acceptable_a, acceptable_b, template FROM current_comparisons"
+                " WHERE state <> 'undone'"
+            )
+
+    return standing

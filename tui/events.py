@@ -1,0 +1,91 @@
+"""What workers and widgets tell the screens (Textual calls these messages)."""
+
+from collections.abc import Sequence
+
+from textual.message import Message as Event
+
+from tui.blind import BlindPair
+from tui.query import Filter
+from tui.review_data import ConversationView, ListRow, PairAuthors, PairTexts, Selection
+
+
+class PageWanted(Event):
+    """The list shows rows whose text it does not have."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.first = first
+        self.last = last
+
+
+class RowChosen(Event):
+    """A row of the list was chosen with Enter or the mouse."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__()
+        self.position = position
+
+
+class StoreChanged(Event):
+    """Something new was taken in from the store."""
+
+
+class SelectionArrived(Event):
+    """The conversations a filter keeps."""
+
+    def __init__(self, wanted: Filter, selection: Selection) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.selection = selection
+
+
+class PageArrived(Event):
+    """Rows of the list, from position FIRST of IDS."""
+
+    def __init__(self, ids: Sequence[str], first: int, rows: Sequence[ListRow]) -> None:
+        super().__init__()
+        self.ids = ids
+        self.first = first
+        self.rows = rows
+
+
+class ConversationArrived(Event):
+    """A conversation to show."""
+
+    def __init__(self, view: ConversationView) -> None:
+        super().__init__()
+        self.view = view
+
+
+class DecisionSaved(Event):
+    """A decision is durable."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__()
+        self.conversation_id = conversation_id
+
+
+class QueueArrived(Event):
+    """The pairs to judge."""
+
+    def __init__(self, pairs: Sequence[BlindPair]) -> None:
+        super().__init__()
+        self.pairs = pairs
+
+
+class PairArrived(Event):
+    """The texts of a pair to judge."""
+
+    def __init__(self, pair: BlindPair, texts: PairTexts) -> None:
+        super().__init__()
+        self.pair = pair
+        self.texts = texts
+
+
+class AuthorsArrived(Event):
+    """Who wrote the answers of a pair that was voted on."""
+
+    def __init__(self, pair: BlindPair, authors: PairAuthors) -> None:
+        super().__init__()
+        self.pair = pair
+        self.authors = authors

@@ -1,0 +1,51 @@
+"""What the keys do."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+TEXT = """\
+Everywhere        ? this page · t dark or light · q leave (waits for saves)
+
+Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
+  / filter        class:GPT4  source:forum*  rating<5  rating:3..7
+                  turns>4  rated:complete|partial|none
+                  verdict:keep|drop|none  -class:GPT3 (not)
+                  several parts narrow; a comma widens: class:GPT4,GPT3
+                  other words are searched in the text, "in quotes" as one
+  k keep · d drop · u or Backspace undo · b judge pairs blind
+
+One conversation  ↑ ↓ PgUp PgDn scroll · ] [ next, previous turn · m more
+                  of a long turn · n p next, previous conversation
+  k keep · d drop · r give the reason · u or Backspace undo · Escape back
+
+Judging blind     Tab moves between prompt, A and B; arrows scroll
+  u i             A acceptable, A not acceptable
+  j k             B acceptable, B not acceptable
+  1 2 3 4 5       A clearly, A slightly, tie, B slightly, B clearly better:
+                  saves the vote, then shows who wrote what
+  Enter next · s skip · f flag · c comment · Backspace undo · Escape back
+  An answer is acceptable if it does what was asked, has no significant
+  error and no meaningless text.
+
+Signs             ✓ kept · ✗ dropped · open: not decided
+                  6.5 2/3: mean of two turns rated out of three
+                  ⟨U+001B⟩: a character that would steer the terminal
+"""
+
+
+class HelpScreen(ModalScreen[None]):
+    """The keys of every screen, and what the signs mean."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "dismiss", "Close"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """One page of text."""
+        with VerticalScroll(id="help"):
+            yield Static(TEXT, markup=False)

@@ -1,0 +1,374 @@
+"""The screens' questions, answered by a store: each reading is one turn, each save one journal line."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from store.db import Store
+from store.errors import UnknownName
+from store.ids import to_text
+from store.named_sql import named_sql
+from store.runs import Run, run_of, utc_now
+from tui.blind import BlindPair, Vote, in_queue_order, pair_of, undo_row, vote_row
+from tui.list_index import ListIndex
+from tui.query import Filter
+from tui.review_data import (
+    ConversationView,
+    Decision,
+    ListRow,
+    News,
+    PairAuthors,
+    PairTexts,
+    Rating,
+    Selection,
+    Turn,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from store.db import Reading
+
+READ_WAIT_S = 2.0
+"""Reading gives up after this long and says so on screen, then asks again."""
+TEXTS_KEPT = 20_000
+"""First lines kept in memory."""
+SEARCH_PIECE = 300_000
+"""Messages searched in one turn."""
+UNDECIDED = "undecided"
+"""The verdict that takes a decision back; the views read it as none."""
+
+
+class StoreReview:
+    """ReviewData over a store file."""
+
+    def __init__(self, store: Store, annotator: str) -> None:
+        self.annotator = annotator
+        self.is_read_only = store.at is not None
+        self._writer = store
+        self._reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
+        self._index = ListIndex(self._reader)
+        self._texts: dict[str, str] = {}
+        self._searches: dict[str, Search] = {}
+        self._history: dict[str, list[Decision]] = {}
+        self._pending: dict[str, Decision] = {}
+        self._saving = threading.Lock()
+        self._exit = ExitStack()
+        self._run: Run | None = None
+        self._counts = {"votes": 0, "undone": 0, "decisions": 0, "marks": 0}
+
+    def close(self) -> None:
+        """End the run, if anything was saved, and hand its last rows to the store."""
+        if self._run is not None:
+            self._run.finish(self._counts)
+        self._index.close()
+        self._exit.close()
+
+    def refresh(self) -> News:
+        """Take in a piece of what is new."""
+        return self._index.refresh()
+
+    def select(self, wanted: Filter) -> Selection:
+        """The conversations a filter keeps."""
+        among = self._search(wanted.words) if wanted.words else None
+        ids = self._index.select(wanted, among)
+        labelling = self._index.labelling
+        words = f"{labelling['labeler']}, {labelling['template']}" if labelling else ""
+        return Selection(ids, self._index.total, self._index.is_complete, words)
+
+    def rows(self, ids: Sequence[str]) -> list[ListRow]:
+        """The lines of a page."""
+        columns = self._index.columns(ids)
+        self._read_texts([row for row in columns.values() if row["id"] not in self._texts])
+        return [_list_row(columns[one], self._texts.get(one, "")) for one in ids if one in columns]
+
+    def _read_texts(self, wanted: list[dict[str, Any]]) -> None:
+        if not wanted:
+            return
+        if len(self._texts) > TEXTS_KEPT:
+            self._texts.clear()
+        versions = [row["version"] for row in wanted]
+        span = {"first": min(versions), "last": max(versions)}
+        with self._reader.read() as reading:
+            self._take_texts(reading, [row["id"] for row in wanted], {**span, "oldest": span["first"]})
+            older = [row["id"] for row in wanted if row["id"] not in self._texts]
+            if older:  # messages shared with conversations that were there before
+                self._take_texts(reading, older, {**span, "oldest": 0})
+        for row in wanted:
+            self._texts.setdefault(row["id"], "")
+
+    def _take_texts(self, reading: "Reading", ids: list[str], span: dict[str, int]) -> None:
+        rows = reading.rows(named_sql("tui", "first_texts"), {"ids": ids, **span})
+        self._texts.update((str(conversation_id), text) for conversation_id, text in rows)
+
+    def conversation(self, conversation_id: str) -> ConversationView:
+        """One conversation, whole."""
+        pending = self._not_yet_stored(conversation_id)
+        listed = self._index.columns([conversation_id]).get(conversation_id)
+        if listed is None:
+            raise UnknownName(f"no conversation {to_text('c1', conversation_id)}")
+        with self._reader.read() as reading:
+            place = {"id": conversation_id, "version": listed["version"]}
+            path, model, external_id = reading.rows(named_sql("tui", "conversation"), place)[0]
+            turns = _turns(reading, path, listed["version"])
+            stored = _latest_decision(reading, conversation_id, "")
+        return ConversationView(
+            conversation_id=conversation_id,
+            source_class=listed["class"],
+            source=listed["source"] or "",
+            model=model,
+            external_id=external_id,
+            turns=turns,
+            decision=pending or stored,
+        )
+
+    def _not_yet_stored(self, conversation_id: str) -> Decision | None:
+        """This session's decision, as long as the store may not hold it."""
+        if self._run is not None and self._run.journal.pending_bytes == 0:
+            self._pending.clear()
+        return self._pending.get(conversation_id)
+
+    def prepare_to_save(self) -> None:
+        """Start the run that saves belong to."""
+        with self._saving:
+            if self._run is None:
+                settings = {"annotator": self.annotator}
+                self._run = self._exit.enter_context(run_of(self._writer, "review", settings))
+
+    def _save(self, table: str, row: dict[str, object], counter: str) -> None:
+        self.prepare_to_save()
+        assert self._run is not None
+        self._run.journal.append(table, [{**row, "run_id": self._run.run_id}])
+        self._counts[counter] += 1
+
+    def decide(self, conversation_id: str, decision: Decision) -> None:
+        """Store a decision."""
+        self._save_decision(conversation_id, decision, None)
+        self._history.setdefault(conversation_id, []).append(decision)
+
+    def undo_decision(self, conversation_id: str) -> Decision:
+        """Store once more what was decided before this session's last decision; returns it."""
+        history = self._history[conversation_id]
+        before = history[-2] if len(history) > 1 else self._decided_by_others(conversation_id)
+        evidence = json.dumps({"undo": True, "decided_by": before.decided_by})
+        self._save_decision(conversation_id, replace(before, decided_by=self.annotator), evidence)
+        history.pop()
+        return before
+
+    def _decided_by_others(self, conversation_id: str) -> Decision:
+        run_id = self._run.run_id if self._run else ""
+        with self._reader.read() as reading:
+            return _latest_decision(reading, conversation_id, run_id)
+
+    def _save_decision(self, conversation_id: str, decision: Decision, evidence: str | None) -> None:
+        row: dict[str, object] = {
+            "target_kind": "conversation",
+            "target_id": conversation_id,
+            "verdict": decision.verdict or UNDECIDED,
+            "reason": decision.reason,
+            "evidence": evidence,
+            "decided_by": decision.decided_by,
+            "decided_at": utc_now().isoformat(),
+        }
+        self._pending[conversation_id] = decision
+        self._save("decisions", row, "decisions")
+        self._index.set_verdict(conversation_id, decision.verdict)
+
+    def queue(self) -> list[BlindPair]:
+        """Pairs this annotator has neither judged nor skipped."""
+        who = {"annotator": self.annotator}
+        sets: dict[str, list[str]] = {}
+        for low, high in _id_ranges():
+            with self._reader.read() as reading:
+                found = reading.rows(named_sql("tui", "prompts_to_judge"), {"low": low, "high": high})
+            sets.update((str(prompt_id), responses) for prompt_id, responses in found)
+        with self._reader.read() as reading:
+            judged = {str(row[0]) for row in reading.rows(named_sql("tui", "judged_prompts"), who)}
+            skipped = {str(row[0]) for row in reading.rows(named_sql("tui", "skipped_pairs"), who)}
+            revealed = {str(row[0]) for row in reading.rows(named_sql("tui", "revealed_pairs"), who)}
+        order = in_queue_order([prompt_id for prompt_id in sets if prompt_id not in judged], self.annotator)
+        pairs = [pair_of(prompt_id, sets[prompt_id], self.annotator) for prompt_id in order]
+        return [
+            replace(pair, was_revealed=pair.comparison_id in revealed)
+            for pair in pairs
+            if pair.comparison_id not in skipped
+        ]
+
+    def pair_texts(self, pair: BlindPair) -> PairTexts:
+        """What to show of a pair before the vote."""
+        answers = [pair.response_a_id, pair.response_b_id]
+        with self._reader.read() as reading:
+            path = _path_to(reading, pair.prompt_id)
+            turns = _contents(reading, [*path, *answers], reading.version)
+        prompt = tuple(turns[step] for step in path)
+        return PairTexts(prompt, *(turns[answer].content for answer in answers))
+
+    def pair_authors(self, pair: BlindPair) -> PairAuthors:
+        """What to reveal of a pair after the vote."""
+        with self._reader.read() as reading:
+            names = [
+                _authors(reading, pair.prompt_id, one) for one in (pair.response_a_id, pair.response_b_id)
+            ]
+        return PairAuthors(*names)
+
+    def vote(self, vote: Vote) -> None:
+        """Store a vote."""
+        self._save("comparisons", vote_row(vote, utc_now().isoformat()), "votes")
+
+    def undo_vote(self, vote: Vote) -> None:
+        """Take a vote back."""
+        self._save("comparisons", undo_row(vote, utc_now().isoformat()), "undone")
+
+    def mark(self, pair: BlindPair, mark: str, note: str = "") -> None:
+        """Store a mark on a pair."""
+        self.prepare_to_save()
+        assert self._run is not None
+        row = {
+            "target_kind": "comparison",
+            "target_id": pair.comparison_id,
+            "mark": mark,
+            "note": note or None,
+            "annotator": self.annotator,
+            "created_at": utc_now().isoformat(),
+        }
+        self._run.journal.append("marks", [row])
+        self._counts["marks"] += 1
+
+    def _search(self, words: tuple[str, ...]) -> "pa.Table":
+        """The conversations in which every word stands somewhere."""
+        import pyarrow as pa
+
+        sets = [set(self._holding(word).column("id").to_pylist()) for word in words]
+        both = set.intersection(*sets)
+        return pa.table({"id": pa.array(sorted(both), type=pa.binary())})
+
+    def _holding(self, word: str) -> "pa.Table":
+        """The conversations with a message that holds WORD; asked again, only newer messages are searched."""
+        import pyarrow as pa
+
+        search = self._searches.get(word, Search())
+        if search.conversations is not None and search.n_listed == self._index.n_listed:
+            return search.conversations
+        n_listed = self._index.n_listed
+        tables = list(search.messages)
+        searched_to = search.searched_to
+        for last, found in self._matching(word, searched_to + 1):
+            tables.append(found)
+            searched_to = last
+        with self._reader.read() as reading:
+            reading.con.register("found_messages", pa.concat_tables(tables))
+            holders = reading.arrow(named_sql("tui", "holding_conversations"))
+        self._searches[word] = Search(searched_to, tuple(tables), n_listed, holders)
+        return holders
+
+    def _matching(self, word: str, first: int) -> Iterator[tuple[int, "pa.Table"]]:
+        """The messages that hold WORD, in pieces so that writers get their turn in between."""
+        while True:
+            with self._reader.read() as reading:
+                last = _search_end(reading, first)
+                found = reading.arrow(
+                    named_sql("tui", "matching_messages"), {"word": word, "first": first, "last": last}
+                )
+                newest = reading.version
+            yield last, found
+            if last >= newest:
+                return
+            first = last + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is known of the conversations that hold a word."""
+
+    searched_to: int = -1
+    """Messages written up to this version were searched."""
+    messages: "tuple[pa.Table, ...]" = ()
+    n_listed: int = -1
+    """How many conversations there were when `conversations` was found."""
+    conversations: "pa.Table | None" = None
+
+
+def _search_end(reading: "Reading", first: int) -> int:
+    counts = reading.rows(
+        "SELECT version, count(*) FROM messages WHERE version >= ? GROUP BY version ORDER BY version", [first]
+    )
+    taken = 0
+    for version, count in counts:
+        taken += count
+        if taken >= SEARCH_PIECE:
+            return int(version)
+    return reading.version
+
+
+def _latest_decision(reading: "Reading", conversation_id: str, except_run: str) -> Decision:
+    rows = reading.rows(
+        named_sql("tui", "latest_decision"), {"id": conversation_id, "except_run": except_run}
+    )
+    return Decision(*rows[0]) if rows else Decision()
+
+
+def _list_row(row: dict[str, Any], first_text: str) -> ListRow:
+    return ListRow(
+        conversation_id=row["id"],
+        source_class=row["class"],
+        source=row["source"] or "",
+        n_turns=row["turns"],
+        rating=row["rating"],
+        n_rated=row["n_rated"],
+        n_answers=row["n_answers"],
+        verdict=row["verdict"],
+        first_text=first_text,
+    )
+
+
+def _turns(reading: "Reading", path: list[str], newest: int) -> tuple[Turn, ...]:
+    ratings: dict[str, list[Rating]] = {}
+    for response_id, labeler, aspect, scale, value, state, explanation in reading.rows(
+        named_sql("tui", "turn_ratings"), {"path": path}
+    ):
+        rating = Rating(labeler, aspect, scale, value, state, explanation)
+        ratings.setdefault(response_id, []).append(rating)
+    found = _contents(reading, path, newest)
+    rated = {step: replace(found[step], ratings=tuple(given)) for step, given in ratings.items()}
+    return tuple(rated.get(step) or found[step] for step in path)
+
+
+def _contents(reading: "Reading", ids: list[str], newest: int) -> dict[str, Turn]:
+    """Messages by id, none of them written after version NEWEST."""
+    turns: dict[str, Turn] = {}
+    for span in ((newest, newest), (0, newest)):
+        missing = [one for one in ids if one not in turns]
+        if missing:
+            _take_contents(reading, missing, span, turns)
+    return turns
+
+
+def _take_contents(reading: "Reading", ids: list[str], span: tuple[int, int], turns: dict[str, Turn]) -> None:
+    where = {"ids": ids, "first": span[0], "last": span[1]}
+    for version, present in reading.rows(named_sql("tui", "message_versions"), where):
+        for message_id, role, content in reading.rows(
+            named_sql("tui", "contents"), {"ids": present, "version": version}
+        ):
+            turns[message_id] = Turn(message_id, role, content)
+
+
+def _path_to(reading: "Reading", message_id: str) -> list[str]:
+    one = {"id": message_id}
+    rows = reading.rows(named_sql("tui", "path_to"), one) or reading.rows(named_sql("tui", "climb_to"), one)
+    path: list[str] = rows[0][0]
+    return path
+
+
+def _authors(reading: "Reading", prompt_id: str, response_id: str) -> str:
+    rows = reading.rows(named_sql("tui", "authors"), {"id": response_id, "prompt": prompt_id})
+    return "; ".join(row[0] for row in rows) or "unknown"
+
+
+def _id_ranges() -> list[tuple[str, str]]:
+    """The ids in four ranges, so that no turn is long."""
+    quarters = ("0123", "4567", "89ab", "cdef")
+    rest, last = "0000000-0000-0000-0000-000000000000", "fffffff-ffff-ffff-ffff-ffffffffffff"
+    return [(quarter[0] + rest, quarter[-1] + last) for quarter in quarters]
