@@ -1,0 +1,463 @@
+"""Takes files into the store: read, hash, leave out what is there already, write a piece at a time.
+
+Killed at any moment and repeated, the store ends up as if nothing had happened: ids are hashes of what
+they name, a piece is one transaction, and whatever is stored already is left out of the next.
+"""
+
+import gc
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
+from curate.piece import Numbered, Piece, conversation_table
+from curate.reader import READERS, Pieces, Reader, ReaderSettings, Record, Reject, Remark
+from curate.readers.text_files import Inspection, inspect_text
+from store.errors import BadInput
+from store.ids import digest_of, uuid_text
+from store.runs import run_of
+
+if TYPE_CHECKING:
+    from store.db import Reading, Store, Writing
+
+GROUP_ROWS = 20_480
+"""The store's row group; a piece is a whole number of them."""
+GROUPS_PER_PIECE = 1
+"""About a second's work, so that others get their turn."""
+PIECE_BYTES = 48 << 20
+"""A piece of very long messages is written before its row group is full."""
+PIECE_REJECTS = 10_000
+REASONS_KEPT = 1_000
+COLLECT_EVERY = 200_000
+"""Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
+
+Item = Record | Reject | Remark
+Progress = Callable[[float], None]
+"""Told how many more bytes of text have been taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What a user may ask of an ingest."""
+
+    pieces: Pieces = "keep"
+    """Whether pieces of one long conversation are put together again."""
+    limit: int | None = None
+    """Read no more than this many records of each file."""
+    source_class: str | None = None
+    """The class of every conversation, whatever its model label says."""
+    name: str | None = None
+    """What the source is called; its file name if not given."""
+    license: str | None = None
+    """The license the source comes under."""
+    is_dry_run: bool = False
+    """Only count."""
+
+    def identity(self) -> str:
+        """The part that decides which rows come out, as JSON; it belongs to the source's id."""
+        return json.dumps(
+            {"limit": self.limit, "pieces": self.pieces, "source_class": self.source_class}, sort_keys=True
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, about to be read."""
+
+    source_id: bytes
+    name: str
+    reader: str
+    path: Path
+    inspection: Inspection
+    settings: IngestSettings
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one file; `read = kept + rejected`."""
+
+    read: int = 0
+    kept: int = 0
+    rejected: int = 0
+    new_conversations: int = 0
+    new_messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What came of one file."""
+
+    path: str
+    name: str
+    source_id: str
+    was_taken: bool
+    """Whether an earlier run had finished it; then nothing was read and the counts are that run's."""
+    tally: Tally
+    reasons: Counter[str]
+    remarks: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What came of all files."""
+
+    files: list[FileReport] = field(default_factory=list)
+
+    def total(self) -> dict[str, int]:
+        """The counts of all files together."""
+        names = ("read", "kept", "rejected", "new_conversations", "new_messages")
+        return {name: sum(getattr(file.tally, name) for file in self.files) for name in names}
+
+
+def ingest_files(
+    store: "Store",
+    reader_name: str,
+    paths: Sequence[Path],
+    settings: IngestSettings,
+    advance: Progress | None = None,
+) -> IngestReport:
+    """Add the records of the files at PATHS; takes a write turn a piece.
+
+    Raises UnknownName for the reader, BadInput if any file is not of the format: then nothing was done.
+    """
+    reader = READERS.load(reader_name)
+    sources = list(
+        {source.source_id: source for source in _sources(reader_name, reader, paths, settings)}.values()
+    )
+    tell = advance or (lambda _amount: None)
+    if settings.is_dry_run:
+        return IngestReport([_dry_run(store, reader, source, tell) for source in sources])
+    asked = {"reader": reader_name, "paths": [str(path) for path in paths], **_plain(settings)}
+    with run_of(store, "curate ingest", asked) as run, _few_collections():
+        intake = Intake(store, run.run_id)
+        report = IngestReport([_take_file(intake, reader, source, tell) for source in sources])
+        run.finish(report.total())
+    return report
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Let the cyclic garbage collector run seldom: records come by the million, and none forms a cycle.
+
+    Its usual thresholds cost a fifth of an ingest.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECT_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def text_bytes(paths: Sequence[Path]) -> int:
+    """How much there is to read, roughly: compressed files count as they lie there."""
+    return sum(path.stat().st_size for path in paths)
+
+
+def _plain(settings: IngestSettings) -> dict[str, object]:
+    return {**json.loads(settings.identity()), "name": settings.name, "license": settings.license}
+
+
+def _sources(
+    reader_name: str, reader: Reader, paths: Sequence[Path], settings: IngestSettings
+) -> Iterator[Source]:
+    """Look at every file from beginning to end before anything of any is taken."""
+    for path in paths:
+        inspection = inspect_text(path)
+        next(reader(path, ReaderSettings()), None)  # raises BadInput if its beginning is not of the format
+        source_id = digest_of("s1", inspection.sha256, reader_name, settings.identity())
+        yield Source(source_id, settings.name or path.name, reader_name, path, inspection, settings)
+
+
+class Intake:
+    """What one run knows about the store it writes to."""
+
+    def __init__(self, store: "Store", run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.messages = KnownIds("messages", "message_id")
+        self.conversations = KnownIds("conversations", "conversation_id")
+
+    def refresh(self, reading: "Reading", version: int) -> bool:
+        """Take in what others wrote up to VERSION; whether there were messages among it."""
+        self.conversations.refresh(reading, version)
+        return self.messages.refresh(reading, version)
+
+
+class FileIntake:
+    """One file on its way into the store."""
+
+    def __init__(self, intake: Intake, source: Source) -> None:
+        self._intake = intake
+        self._source = source
+        self._occurrences = Occurrences()
+        self._piece = Piece()
+        self._is_noted = False
+        self.tally = Tally()
+        self.reasons: Counter[str] = Counter()
+
+    def take(self, items: Iterator[Record | Reject], tell: Progress) -> None:
+        """Write all of ITEMS, in pieces."""
+        offset = 0
+        for item in items:
+            self._add(item)
+            if self._is_full():
+                self._write(is_last=False)
+                tell(item.byte_offset - offset)
+                offset = item.byte_offset
+        _check_unchanged(self._source)
+        self._write(is_last=True)
+        tell(self._source.inspection.text_bytes - offset)
+
+    def _add(self, item: Record | Reject) -> None:
+        if isinstance(item, Record):
+            self._piece.add(item)
+        else:
+            self._piece.rejects.append(item)
+        _count(self.tally, self.reasons, item)
+
+    def _is_full(self) -> bool:
+        piece, wanted = self._piece, GROUPS_PER_PIECE * GROUP_ROWS
+        return (
+            (piece.n_unsettled() >= wanted and piece.screen(self._intake.messages) >= wanted)
+            or piece.n_bytes >= PIECE_BYTES
+            or len(piece.rejects) >= PIECE_REJECTS
+        )
+
+    def _write(self, *, is_last: bool) -> None:
+        intake, piece = self._intake, self._piece
+        with intake.store.write(intake.run_id) as writing:
+            if intake.refresh(writing, writing.version - 1):
+                piece.screen_again(intake.messages)
+            piece.screen(intake.messages)
+            self._note_source(writing, is_last=False)
+            settled, message_ids = self._write_messages(writing, is_last=is_last)
+            conversation_ids = self._write_conversations(writing, settled)
+            self._write_rejects(writing)
+            if is_last:
+                self._note_source(writing, is_last=True)
+        version = writing.version if writing.rows_by_table else writing.version - 1
+        intake.messages.added(message_ids, version)
+        intake.conversations.added(conversation_ids, version)
+        self._piece = piece.rest_after(settled)
+
+    def _write_messages(self, writing: "Writing", *, is_last: bool) -> tuple[int, list[bytes]]:
+        """Returns up to where the piece is settled, and the ids that were new."""
+        piece = self._piece
+        stored = self._intake.messages.stored_among(writing, piece.doubtful())
+        places = piece.new_messages(stored)
+        whole = len(places) // GROUP_ROWS * GROUP_ROWS
+        settled = len(piece.ids)
+        if whole and not is_last and whole < len(places):
+            settled = places[whole]
+            places = places[:whole]
+        writing.append("messages", piece.message_table(places))
+        self.tally.new_messages += len(places)
+        return settled, [piece.ids[i] for i in places]
+
+    def _write_conversations(self, writing: "Writing", settled: int) -> list[bytes]:
+        """Write the conversations all of whose messages are stored; returns the ids that were new."""
+        source, known = self._source, self._intake.conversations
+        numbered = self._piece.conversations(source.reader, self._occurrences)
+        ready = [one for one in numbered if one.kept.last_new <= settled]
+        fresh = _without(ready, known, writing)
+        writing.append(
+            "conversations",
+            conversation_table(fresh, source.source_id, source.reader, source.settings.source_class),
+        )
+        self.tally.new_conversations += len(fresh)
+        return [one.conversation_id for one in fresh]
+
+    def _write_rejects(self, writing: "Writing") -> None:
+        rejects = self._piece.rejects
+        if not rejects:
+            return
+        stored = writing.rows(
+            "SELECT record_number FROM rejects WHERE source_id = CAST(? AS UUID) AND record_number BETWEEN ? AND ?",
+            [uuid_text(self._source.source_id), rejects[0].record_number, rejects[-1].record_number],
+        )
+        numbers = {row[0] for row in stored}
+        rows = [
+            _reject_row(self._source, reject) for reject in rejects if reject.record_number not in numbers
+        ]
+        writing.append("rejects", rows)
+
+    def _note_source(self, writing: "Writing", *, is_last: bool) -> None:
+        """Say that the source is being read, once ever, or that it is finished."""
+        if not is_last:
+            if self._is_noted or _noted(writing, self._source) is not None:
+                return
+            self._is_noted = True
+        state, tally = ("finished", self.tally) if is_last else ("reading", Tally())
+        writing.append("sources", [_source_row(self._source, state, tally, self._intake.run_id)])
+
+
+def _without(ready: list[Numbered], known: KnownIds, reading: "Reading") -> list[Numbered]:
+    ids = [one.conversation_id for one in ready]
+    if not ids:
+        return []
+    doubts = known.doubtful(ids).tolist()
+    stored = known.stored_among(
+        reading, [id_ for id_, is_doubted in zip(ids, doubts, strict=True) if is_doubted]
+    )
+    return [one for one in ready if one.conversation_id not in stored]
+
+
+def _count(tally: Tally, reasons: Counter[str], item: Record | Reject) -> None:
+    if isinstance(item, Record):
+        tally.read += len(item.record_numbers)
+        tally.kept += len(item.record_numbers)
+        return
+    tally.read += 1
+    tally.rejected += 1
+    if item.reason in reasons or len(reasons) < REASONS_KEPT:
+        reasons[item.reason] += 1
+
+
+def _take_file(intake: Intake, reader: Reader, source: Source, tell: Progress) -> FileReport:
+    finished = _finished(intake, source)
+    if finished is not None:
+        tell(source.inspection.text_bytes)
+        return _report(source, finished, Counter(), [], was_taken=True)
+    file = FileIntake(intake, source)
+    remarks: list[str] = []
+    file.take(_limited(reader, source, remarks), tell)
+    return _report(source, file.tally, file.reasons, remarks, was_taken=False)
+
+
+def _finished(intake: Intake, source: Source) -> Tally | None:
+    """The counts of a source that an earlier run finished; a new name or license is noted."""
+    with intake.store.read() as reading:
+        found = _noted(reading, source)
+    if found is None or found["state"] != "finished":
+        return None
+    tally = Tally(found["records_read"], found["records_kept"], found["records_rejected"])
+    wanted = (source.settings.name or found["name"], source.settings.license or found["license"])
+    if wanted != (found["name"], found["license"]):
+        with intake.store.write(intake.run_id) as writing:
+            row = _source_row(source, "finished", tally, intake.run_id)
+            writing.append("sources", [{**row, "name": wanted[0], "license": wanted[1]}])
+    return tally
+
+
+def _noted(reading: "Reading", source: Source) -> dict[str, Any] | None:
+    rows = reading.dicts(
+        "SELECT name, license, state, records_read, records_kept, records_rejected"
+        " FROM current_sources WHERE source_id = CAST(? AS UUID)",
+        [uuid_text(source.source_id)],
+    )
+    return rows[0] if rows else None
+
+
+def _limited(reader: Reader, source: Source, remarks: list[str]) -> Iterator[Record | Reject]:
+    """The records of a source, up to its limit; what the reader has to say goes to REMARKS."""
+    n_read = 0
+    limit = source.settings.limit
+    for item in reader(source.path, ReaderSettings(pieces=source.settings.pieces)):
+        if isinstance(item, Remark):
+            remarks.append(item.text)
+            continue
+        if limit is not None and n_read >= limit:
+            return
+        n_read += len(item.record_numbers) if isinstance(item, Record) else 1
+        yield item
+
+
+def _check_unchanged(source: Source) -> None:
+    if source.path.stat().st_size != source.inspection.stored_bytes:
+        raise BadInput(f"{source.path} changed while it was read; repeat the command when it is complete")
+
+
+def _dry_run(store: "Store", reader: Reader, source: Source, tell: Progress) -> FileReport:
+    """Count what an ingest would do, writing nothing."""
+    counter = DryCount(store, source)
+    remarks: list[str] = []
+    for item in chain(_limited(reader, source, remarks), [None]):
+        if item is not None:
+            counter.add(item)
+        if item is None or len(counter.piece.ids) >= GROUP_ROWS:
+            counter.settle()
+    tell(source.inspection.text_bytes)
+    return _report(source, counter.tally, counter.reasons, remarks, was_taken=False)
+
+
+class DryCount:
+    """Counts new rows without writing them, at 8 bytes a message."""
+
+    def __init__(self, store: "Store", source: Source) -> None:
+        self._store = store
+        self._source = source
+        self._occurrences = Occurrences()
+        self._met = Prefixes()
+        self.piece = Piece()
+        self.tally = Tally()
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, item: Record | Reject) -> None:
+        """Take in one item."""
+        if isinstance(item, Record):
+            self.piece.add(item)
+        _count(self.tally, self.reasons, item)
+
+    def settle(self) -> None:
+        """Count what of the piece is new."""
+        conversations = [
+            one.conversation_id for one in self.piece.conversations(self._source.reader, self._occurrences)
+        ]
+        self.tally.new_messages += self._n_new("messages", "message_id", self.piece.ids)
+        self.tally.new_conversations += self._n_new("conversations", "conversation_id", conversations)
+        self.piece = Piece()
+
+    def _n_new(self, table: str, column: str, ids: list[bytes]) -> int:
+        if not ids:
+            return 0
+        prefixes = halves_of(ids)[:, 0]
+        unmet = [id_ for id_, met in zip(ids, self._met.holds(prefixes).tolist(), strict=True) if not met]
+        self._met.add(prefixes)
+        if not self._store.path.exists():
+            return len(unmet)
+        with self._store.read() as reading:
+            return len(unmet) - len(KnownIds(table, column).stored_among(reading, unmet))
+
+
+def _report(
+    source: Source, tally: Tally, reasons: Counter[str], remarks: list[str], *, was_taken: bool
+) -> FileReport:
+    return FileReport(
+        str(source.path), source.name, uuid_text(source.source_id), was_taken, tally, reasons, remarks
+    )
+
+
+def _source_row(source: Source, state: str, tally: Tally, run_id: str) -> dict[str, object]:
+    return {
+        "source_id": uuid_text(source.source_id),
+        "name": source.name,
+        "reader": source.reader,
+        "path": str(source.path),
+        "sha256": source.inspection.sha256,
+        "bytes": source.inspection.stored_bytes,
+        "license": source.settings.license,
+        "settings": source.settings.identity(),
+        "state": state,
+        "records_read": tally.read,
+        "records_kept": tally.kept,
+        "records_rejected": tally.rejected,
+        "run_id": run_id,
+    }
+
+
+def _reject_row(source: Source, reject: Reject) -> dict[str, object]:
+    return {
+        "source_id": uuid_text(source.source_id),
+        "sha256": source.inspection.sha256,
+        "record_number": reject.record_number,
+        "line": reject.line,
+        "byte_offset": reject.byte_offset,
+        "reason": reject.reason,
+        "excerpt": reject.excerpt,
+    }

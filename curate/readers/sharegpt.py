@@ -1,0 +1,320 @@
+"""ShareGPT and its relatives: a list of turns with a speaker and a text, an id, perhaps a model.
+
+Everything that was seen in the wild is mapped to the store's roles and to text, nothing is guessed:
+a missing model stays empty, an unknown speaker rejects its record and is named.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from curate.reader import ReaderSettings, Record, Reject, Remark
+from curate.readers.json_records import NotJson, RawRecord, excerpt_of, reason_of, split_records
+from curate.readers.pieces import Piece, Plan, joined, plan_of
+from curate.readers.text_files import CHUNK_BYTES, text_chunks
+from store.errors import BadInput
+
+TURN_LISTS = ("conversations", "items", "messages")
+SPEAKERS = ("from", "role", "user")
+TEXTS = ("value", "content", "text")
+SYSTEM_KEYS = ("system", "system_prompt")
+LANGUAGE_KEYS = ("lang", "language")
+
+ROLE_OF = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "claude": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "tool_call": "tool_call",
+    "function_call": "tool_call",
+    "tool": "tool",
+    "observation": "tool",
+    "function": "tool",
+}
+"""Speaker, in lower case → the store's role."""
+
+PIECE_ID = re.compile(r"(.+)_(\d{1,9})", re.DOTALL)
+"""FastChat's splitter names a piece after the index of its first turn."""
+
+
+class _Turn(msgspec.Struct, rename={"speaker": "from"}, forbid_unknown_fields=True, gc=False):
+    speaker: str
+    value: str
+
+
+class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    conversations: list[_Turn]
+    id: str | int = ""
+    model: str | None = ""
+
+
+_decode_chat = msgspec.json.Decoder(_Chat).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode = msgspec.json.Decoder().decode
+
+
+class Unreadable(ValueError):
+    """A record that cannot be stored; the message is the reason."""
+
+
+class Chat(NamedTuple):
+    """What a record says."""
+
+    external_id: str
+    messages: tuple[tuple[str, str], ...]
+    model: str
+    language: str | None
+    metadata: str | None
+    has_preamble: bool
+    """Whether the first message is a system prompt that stood outside the turns."""
+
+
+def read_sharegpt(path: Path, settings: ReaderSettings) -> Iterator[Record | Reject | Remark]:
+    """The conversations of a ShareGPT file: JSON array, JSON Lines or objects in a row, perhaps compressed.
+
+    Raises BadInput if the file is not JSON.
+    """
+    if settings.pieces == "keep":
+        yield from (item for item, _ in _read(path))
+        return
+    plan = _plan(path)
+    if plan.n_gaps:
+        yield Remark(f"conversations left in pieces because turns between them are missing: {plan.n_gaps}")
+    yield from joined(_read(path), plan)
+
+
+def _plan(path: Path) -> Plan:
+    return plan_of(_piece_of(item, preamble) for item, preamble in _read(path) if isinstance(item, Record))
+
+
+def _piece_of(record: Record, preamble: int) -> Piece | None:
+    """Where in its conversation the record is, if its id says that it is a piece."""
+    match = PIECE_ID.fullmatch(record.external_id)
+    if match is None:
+        return None
+    head = record.messages[0][1] if preamble else ""
+    return Piece(
+        whole=(match[1], record.model, head),
+        first_turn=int(match[2]),
+        n_turns=len(record.messages) - preamble,
+        record_number=record.record_number,
+    )
+
+
+def _read(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[Record | Reject, int]]:
+    """Every record, with how many messages stand before its turns (0, or 1 for a system prompt)."""
+    try:
+        for item in split_records(text_chunks(path, chunk_bytes), has_turns, usual_chat_of):
+            yield (item, 0) if isinstance(item, Reject) else _record_or_reject(item)
+    except NotJson as error:
+        raise BadInput(
+            f"{path} is not JSON: it begins (line 1) with {error}; sharegpt reads a JSON array or JSON Lines"
+        ) from error
+
+
+def has_turns(raw: bytes) -> bool:
+    """Whether a JSON object looks like a conversation rather than like one of its turns."""
+    try:
+        return any(key in _decode_object(raw) for key in TURN_LISTS)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _record_or_reject(item: RawRecord[Chat]) -> tuple[Record | Reject, int]:
+    try:
+        chat = item.value or _tolerant_chat_of(item.raw)
+    except Unreadable as error:
+        reject = Reject(item.record_number, item.line, item.byte_offset, str(error), excerpt_of(item.raw))
+        return reject, 0
+    record = Record(
+        item.record_number,
+        item.line,
+        item.byte_offset,
+        chat.external_id,
+        chat.messages,
+        chat.model,
+        None,
+        chat.language,
+        chat.metadata,
+        (item.record_number,),
+    )
+    return record, int(chat.has_preamble)
+
+
+def usual_chat_of(raw: bytes) -> Chat | None:
+    """What a record of the usual shape says, given its JSON; None for any other."""
+    try:
+        chat = _decode_chat(raw)
+        messages = tuple([(ROLE_OF[turn.speaker], turn.value) for turn in chat.conversations])
+    except (ValueError, KeyError, RecursionError):
+        return None
+    return Chat(str(chat.id), messages, chat.model or "", None, None, False) if messages else None
+
+
+def chat_of(raw: bytes) -> Chat:
+    """What a record says, given its JSON.
+
+    Raises Unreadable, with the reason, if it cannot be stored.
+    """
+    return usual_chat_of(raw) or _tolerant_chat_of(raw)
+
+
+def _tolerant_chat_of(raw: bytes) -> Chat:
+    try:
+        fields = _decode_object(raw)
+        return _chat_of_fields(fields)
+    except Unreadable:
+        raise
+    except msgspec.ValidationError as error:
+        raise Unreadable("not a JSON object") from error
+    except msgspec.DecodeError as error:
+        raise Unreadable(reason_of(str(error))) from error
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise Unreadable(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise Unreadable("nested too deeply") from error
+
+
+def _chat_of_fields(fields: dict[str, msgspec.Raw]) -> Chat:
+    turns = _take_turns(fields)
+    messages = [_message_of(turn, number) for number, turn in enumerate(turns, start=1)]
+    preamble = _take_system(fields)
+    if preamble and messages[0] == ("system", preamble):
+        preamble = ""
+    if preamble:
+        messages.insert(0, ("system", preamble))
+    return Chat(
+        external_id=_take_id(fields),
+        messages=tuple(messages),
+        model=_take_model(fields),
+        language=_take_language(fields),
+        metadata=_rest(fields),
+        has_preamble=bool(preamble),
+    )
+
+
+def _take_turns(fields: dict[str, msgspec.Raw]) -> list[Any]:
+    key = next((key for key in TURN_LISTS if key in fields), None)
+    if key is None:
+        raise Unreadable(f"no list of turns (one of {', '.join(TURN_LISTS)})")
+    turns = _decode(fields.pop(key))
+    if not isinstance(turns, list):
+        raise Unreadable(f"{key} is {_kind(turns)}, not a list of turns")
+    if not turns:
+        raise Unreadable("no turns")
+    return turns
+
+
+def _message_of(turn: object, number: int) -> tuple[str, str]:
+    if not isinstance(turn, dict):
+        raise Unreadable(f"turn {number}: {_kind(turn)}, not an object")
+    return _role_of(turn, number), _content_of(turn, number)
+
+
+def _role_of(turn: dict[str, Any], number: int) -> str:
+    key = next((key for key in SPEAKERS if key in turn), None)
+    if key is None:
+        raise Unreadable(f"turn {number}: no speaker (one of {', '.join(SPEAKERS)})")
+    speaker = turn[key]
+    if not isinstance(speaker, str):
+        raise Unreadable(f"turn {number}: the speaker is {_kind(speaker)}, not text")
+    role = ROLE_OF.get(speaker.strip().lower())
+    if role is None:
+        raise Unreadable(f"turn {number}: no role is known for the speaker {speaker[:80]!r}")
+    return role
+
+
+def _content_of(turn: dict[str, Any], number: int) -> str:
+    key = next((key for key in TEXTS if key in turn), None)
+    if key is None:
+        raise Unreadable(f"turn {number}: no text (one of {', '.join(TEXTS)})")
+    content = turn[key]
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(_part_of(part, number) for part in content)
+    raise Unreadable(f"turn {number}: the content is {_kind(content)}, not text")
+
+
+def _part_of(part: object, number: int) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        raise Unreadable(f"turn {number}: a part of the content is {_kind(part)}, not text")
+    kind = part.get("type", "text")
+    if kind not in ("text", "input_text", "output_text"):
+        raise Unreadable(f"turn {number}: a part of the content is of type {str(kind)[:80]!r}, not text")
+    text = next((part[key] for key in ("text", "value", "content") if key in part), None)
+    if not isinstance(text, str):
+        raise Unreadable(f"turn {number}: a part of the content is {_kind(text)}, not text")
+    return text
+
+
+def _take_system(fields: dict[str, msgspec.Raw]) -> str:
+    found = ""
+    for key in SYSTEM_KEYS:
+        system = _decode(fields.pop(key)) if key in fields else None
+        if system is not None and not isinstance(system, str):
+            raise Unreadable(f"{key} is {_kind(system)}, not text")
+        found = found or system or ""
+    return found
+
+
+def _take_id(fields: dict[str, msgspec.Raw]) -> str:
+    external_id = _decode(fields.pop("id")) if "id" in fields else None
+    if external_id is None:
+        return ""
+    if isinstance(external_id, str):
+        return external_id
+    if isinstance(external_id, int) and not isinstance(external_id, bool):
+        return str(external_id)
+    raise Unreadable(f"the id is {_kind(external_id)}, neither text nor a whole number")
+
+
+def _take_model(fields: dict[str, msgspec.Raw]) -> str:
+    model = _decode(fields.pop("model")) if "model" in fields else None
+    if model is None or isinstance(model, str):
+        return model or ""
+    raise Unreadable(f"the model is {_kind(model)}, not text")
+
+
+def _take_language(fields: dict[str, msgspec.Raw]) -> str | None:
+    for key in LANGUAGE_KEYS:
+        if key in fields:
+            language = _decode(fields[key])
+            if isinstance(language, str) and language:
+                del fields[key]
+                return language
+    return None
+
+
+def _rest(fields: dict[str, msgspec.Raw]) -> str | None:
+    """What is left of the record, as JSON text: numbers of any length stay as they were written."""
+    if not fields:
+        return None
+    pairs = (f"{msgspec.json.encode(key).decode()}:{bytes(value).decode()}" for key, value in fields.items())
+    return "{" + ",".join(pairs) + "}"
+
+
+def _kind(value: object) -> str:
+    """What JSON calls a value."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return "text"
+    return {type(None): "null", bool: "true or false"}.get(type(value), "a number")

@@ -1,0 +1,148 @@
+"""What a store holds, by source and by class: the columns of Camels, Table 1.
+
+Rounds are answers that directly follow a user's turn. Lengths are means over turns: prompts are the
+user's turns, completions the assistant's. Every distinct message is measured once, set-based.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from store.db import Reading, Store
+
+Unit = Literal["words", "tokens"]
+
+Count = Callable[[Sequence[str]], list[int]]
+"""The length of each of some texts."""
+
+BATCH_TEXTS = 2_000
+
+TEXTS = """
+SELECT CAST(message_id AS VARCHAR) AS message_id, content
+FROM messages
+WHERE role IN ('user', 'assistant')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The conversations of one source or one class."""
+
+    name: str
+    conversations: int
+    rounds: float | None
+    """Mean number of rounds; None without conversations."""
+    mean_prompt: float | None
+    """Mean length of a user's turn; None without any."""
+    mean_completion: float | None
+    """Mean length of an assistant's turn; None without any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Both tables, and what their lengths count."""
+
+    unit: Unit
+    sources: list[Group]
+    classes: list[Group]
+
+
+MEASURE_TURNS = """
+CREATE TEMP TABLE turns AS
+SELECT
+    message_id,
+    role = 'user' AS is_prompt,
+    role = 'assistant' AND parent_role = 'user' AS is_round,
+    lengths.length
+FROM (
+    SELECT messages.message_id, messages.role, parents.role AS parent_role
+    FROM messages
+    LEFT JOIN messages AS parents ON parents.message_id = messages.parent_id
+    WHERE messages.role IN ('user', 'assistant')
+)
+JOIN lengths USING (message_id)
+"""
+
+MEASURE_CONVERSATIONS = """
+CREATE TEMP TABLE measured AS
+SELECT
+    places.conversation_id,
+    count(*) FILTER (is_prompt) AS prompts,
+    count(*) FILTER (NOT is_prompt) AS completions,
+    count(*) FILTER (is_round) AS rounds,
+    sum(length) FILTER (is_prompt) AS prompt_length,
+    sum(length) FILTER (NOT is_prompt) AS completion_length
+FROM (SELECT conversation_id, unnest(message_ids) AS message_id FROM current_conversations) AS places
+JOIN turns USING (message_id)
+GROUP BY places.conversation_id
+"""
+
+SUM_UP = """
+count(conversations.conversation_id) AS conversations,
+sum(coalesce(rounds, 0))::DOUBLE / nullif(count(conversations.conversation_id), 0) AS rounds,
+sum(prompt_length)::DOUBLE / nullif(sum(prompts), 0) AS mean_prompt,
+sum(completion_length)::DOUBLE / nullif(sum(completions), 0) AS mean_completion
+"""
+
+BY_SOURCE = f"""
+SELECT sources.name, {SUM_UP}
+FROM current_sources AS sources
+LEFT JOIN current_conversations AS conversations ON conversations.source_id = sources.source_id
+LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
+GROUP BY sources.source_id, sources.name
+ORDER BY sources.name, sources.source_id
+"""
+
+BY_CLASS = f"""
+SELECT conversations.class AS name, {SUM_UP}
+FROM current_conversations AS conversations
+LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
+GROUP BY conversations.class
+ORDER BY conversations.class
+"""
+
+
+def measure(store: "Store", tokenizer: Path | None = None) -> Stats:
+    """Statistics of the current conversations, in tokens of the tokenizer saved at TOKENIZER or in words.
+
+    Raises MissingExtra without transformers, BadInput where there is no tokenizer.
+    """
+    count = count_words if tokenizer is None else _token_counter(tokenizer)
+    with store.read() as reading:
+        _measure_texts(reading, count)
+        reading.con.execute(MEASURE_TURNS)
+        reading.con.execute(MEASURE_CONVERSATIONS)
+        sources = [Group(**row) for row in reading.dicts(BY_SOURCE)]
+        classes = [Group(**row) for row in reading.dicts(BY_CLASS)]
+    return Stats("words" if tokenizer is None else "tokens", sources, classes)
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    """How many words each text has; four times as fast as a regular expression in SQL."""
+    return [len(text.split()) for text in texts]
+
+
+def _token_counter(path: Path) -> Count:
+    from store.chat_format import count_tokens, load_tokenizer
+
+    tokenizer = load_tokenizer(path)
+    return lambda texts: count_tokens(tokenizer, texts)
+
+
+def _measure_texts(reading: "Reading", count: Count) -> None:
+    """Make the table `lengths`: every user's and assistant's message once."""
+    import pyarrow as pa
+
+    ids: list[pa.Array] = []
+    lengths: list[int] = []
+    for batch in reading.batches(TEXTS, rows=BATCH_TEXTS):
+        ids.append(batch.column(0))
+        lengths += count(batch.column(1).to_pylist())
+    columns = {"message_id": pa.chunked_array(ids, pa.string()), "length": pa.array(lengths, pa.int64())}
+    reading.con.register("counted", pa.table(columns))
+    reading.con.execute(
+        "CREATE TEMP TABLE lengths AS SELECT CAST(message_id AS UUID) AS message_id, length FROM counted"
+    )
+    reading.con.unregister("counted")

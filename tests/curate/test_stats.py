@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from curate.ingest import IngestSettings, ingest_files
+from curate.stats import Group, measure
+from store.db import Store
+
+
+def record(number: int, model: str, *turns: tuple[str, str]) -> dict[str, object]:
+    return {
+        "id": str(number),
+        "model": model,
+        "conversations": [{"from": speaker, "value": text} for speaker, text in turns],
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    first = [
+        record(
+            1, "gpt-4", ("human", "one two"), ("gpt", "three"), ("human", "four"), ("gpt", "five\nsix  seven")
+        ),
+        record(2, "gpt-4", ("human", "one two"), ("gpt", "three")),
+        record(3, "", ("gpt", "first"), ("human", "left alone here")),
+    ]
+    second = [
+        record(4, "gpt-3.5-turbo", ("system", "many words that do not count"), ("human", ""), ("gpt", "a b"))
+    ]
+    found = Store(tmp_path / "store.duckdb")
+    for name, records in (("a.json", first), ("b.json", second)):
+        (tmp_path / name).write_text(json.dumps(records))
+        ingest_files(found, "sharegpt", [tmp_path / name], IngestSettings())
+    return found
+
+
+def test_rounds_and_lengths_are_means_over_conversations_and_turns(store):
+    found = measure(store)
+    assert found.unit == "words"
+    assert found.sources == [
+        Group("a.json", 3, 1.0, (2 + 1 + 2 + 3) / 4, (1 + 3 + 1 + 1) / 4),
+        Group("b.json", 1, 1.0, 0.0, 2.0),
+    ]
+    assert found.classes == [
+        Group("GPT3", 1, 1.0, 0.0, 2.0),
+        Group("GPT4", 2, 1.5, (2 + 1 + 2) / 3, (1 + 3 + 1) / 3),
+        Group("unknown", 1, 0.0, 3.0, 1.0),
+    ]
+
+
+def test_dropped_conversations_do_not_count(store):
+    with store.write() as writing:
+        writing.append_from(
+            "decisions",
+            "SELECT 'conversation' AS target_kind, conversation_id AS target_id, 'drop' AS verdict,"
+            " 'a test' AS reason, NULL AS evidence, 'test' AS decided_by, TIMESTAMP '2026-01-01' AS decided_at,"
+            " NULL AS run_id FROM conversations WHERE model = ''",
+        )
+    assert measure(store).sources[0] == Group("a.json", 2, 1.5, 5 / 3, 5 / 3)
+
+
+def test_a_source_whose_conversations_another_had_before_is_listed_with_none(store, tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps(record(2, "gpt-4", ("human", "one two"), ("gpt", "three"))) + "\n")
+    ingest_files(store, "sharegpt", [path], IngestSettings())
+    assert measure(store).sources[-1] == Group("c.jsonl", 0, None, None, None)
+
+
+def test_lengths_can_be_in_tokens(store, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    transformers = pytest.importorskip("transformers")
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")  # a token a character
+    transformers.PreTrainedTokenizerFast(tokenizer_object=model).save_pretrained(tmp_path / "tokenizer")
+    found = measure(store, tmp_path / "tokenizer")
+    assert found.unit == "tokens"
+    assert found.sources[1] == Group("b.json", 1, 1.0, 0.0, 3.0)
+
+
+def test_an_earlier_version_shows_the_earlier_numbers(store):
+    with store.read() as reading:
+        first_version = reading.rows("SELECT min(version) FROM conversations")[0][0]
+    assert [group.name for group in measure(Store(store.path, at=f"v{first_version}")).sources] == ["a.json"]
