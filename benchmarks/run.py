@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Run them all; stop at the first that fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sharegpt", nargs="?", type=Path, help="a ShareGPT file to make the corpus from")
     parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
@@ -43,7 +45,12 @@ def time_help() -> None:
     """The best of five `--help` of each command, in seconds."""
     print("=== help")
     with tempfile.TemporaryDirectory() as folder:
-        for command, module in (("curate", "curate"), ("label", "label"), ("train", "train"), ("review", "tui")):
+        for command, module in (
+            ("curate", "curate"),
+            ("label", "label"),
+            ("train", "train"),
+            ("review", "tui"),
+        ):
             code = f"import sys; sys.argv = ['{command}', '--help']; from {module}.cli import main; main()"
             best = min(_timed([sys.executable, "-c", code], folder) for _ in range(5))
             print(f"{command} --help  {best:.2f} s")

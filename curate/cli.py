@@ -2,7 +2,7 @@
 
 import click
 
-from curate import cli_ingest, cli_store
+from curate import cli_ingest
 from curate.cli_store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
@@ -20,22 +20,7 @@ def cli() -> None:
     """Take conversations in, clean and choose among them, and see what is there."""
 
 
-COMMANDS = (
-    cli_ingest.ingest,
-    cli_ingest.classes,
-    cli_ingest.stats,
-    cli_store.decisions,
-    cli_store.show,
-    cli_store.trace,
-    cli_store.sql,
-    cli_store.snapshot,
-    cli_store.log,
-    cli_store.diff,
-    cli_store.verify,
-    cli_store.doctor,
-)
-
-for command in COMMANDS:
+for command in (cli_ingest.ingest, cli_ingest.classes, cli_ingest.stats, *COMMANDS):
     cli.add_command(command)
 
 main = main_of(cli)

@@ -34,7 +34,9 @@ def test_help_imports_nothing_heavy(command: str, module: str) -> None:
 
 
 def test_the_store_imports_no_model_or_screen_library() -> None:
-    modules = "store.db, store.runs, store.snapshots, store.verify, store.chat_format, store.console, store.config"
+    modules = (
+        "store.db, store.runs, store.snapshots, store.verify, store.chat_format, store.console, store.config"
+    )
     code = f"import {modules}, sys; print(','.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     forbidden = {"torch", "transformers", "trl", "datasets", "openai", "anthropic", "vllm", "textual"}
