@@ -44,12 +44,11 @@ def path_digests(messages: "list[tuple[str, str]] | tuple[tuple[str, str], ...]"
 
 def digest_of(tag: str, *fields: str | bytes) -> bytes:
     """The 16 bytes of the id of a thing of kind TAG (`c1`, `s1`, …) made of FIELDS."""
-    hasher = hashlib.blake2b(digest_size=16, person=f"pref.{tag}".encode())
+    parts: list[bytes] = []
     for value in fields:
         encoded = value if isinstance(value, bytes) else value.encode()
-        hasher.update(len(encoded).to_bytes(8, "little"))
-        hasher.update(encoded)
-    return hasher.digest()
+        parts += (len(encoded).to_bytes(8, "little"), encoded)
+    return hashlib.blake2b(b"".join(parts), digest_size=16, person=f"pref.{tag}".encode()).digest()
 
 
 def conversation_digest(reader: str, external_id: str, leaf: bytes, model: str, occurrence: int) -> bytes:
