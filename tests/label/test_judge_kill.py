@@ -10,8 +10,8 @@ import pytest
 
 KILLS = 50
 CONCURRENCY = 8
-TURNS = 1600
-MOST_REQUESTS_IN_A_LIFE = 50
+TURNS = 2400
+MOST_REQUESTS_IN_A_LIFE = 40
 
 
 def start(store, server) -> subprocess.Popen[bytes]:
@@ -61,7 +61,7 @@ def test_killed_fifty_times_the_store_ends_as_if_undisturbed_and_no_answer_is_pa
     kills = 0
     while kills < KILLS:
         seen = len(server.bodies) + chance.randrange(MOST_REQUESTS_IN_A_LIFE)
-        assert live_until(start(store, server), server, seen, chance.uniform(0.0, 0.1)), "finished too early"
+        assert live_until(start(store, server), server, seen, chance.uniform(0.0, 0.05)), "finished too early"
         kills += 1
     assert start(store, server).wait() == 0
 
