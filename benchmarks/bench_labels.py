@@ -20,11 +20,11 @@ from label.chat import open_chat_model
 from label.engine.prices import price_of
 from label.judge import judge_store
 from label.parse import PARSER_VERSION
-from label.queries import query
 from label.rating_job import TEMPLATE, JudgeSettings
 from store.config import Limits
 from store.db import Store
 from store.ids import conversation_digest, path_digests, uuid_text
+from store.named_sql import named_sql
 from store.runs import Run, run_of
 
 PIECE = 500_000
@@ -158,7 +158,7 @@ def time_lookup(store: Store) -> None:
         ]
         started = time.perf_counter()
         found = reading.rows(
-            query("known_ratings"),
+            named_sql("label", "known_ratings"),
             {"keys": keys, "labeler": "gpt-4", "template": TEMPLATE, "parser_version": PARSER_VERSION},
         )
         elapsed_s = time.perf_counter() - started

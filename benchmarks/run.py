@@ -25,20 +25,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
     time_help()
-    for name, arguments in plan(asked.sharegpt, is_quick=asked.quick):
-        print(f"\n=== {name} {' '.join(arguments)}", flush=True)
-        subprocess.run([sys.executable, "-P", HERE / f"{name}.py", *arguments], check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, arguments in plan(asked.sharegpt, Path(scratch), is_quick=asked.quick):
+            print(f"\n=== {name} {' '.join(arguments)}", flush=True)
+            subprocess.run([sys.executable, "-P", HERE / f"{name}.py", *arguments], check=True)
 
 
-def plan(sharegpt: Path | None, *, is_quick: bool) -> list[tuple[str, list[str]]]:
-    """(benchmark, arguments) in the order to run."""
+def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[str, list[str]]]:
+    """(benchmark, arguments) in the order to run; a quick run takes sizes that only show that it runs."""
     corpus = [str(sharegpt)] if sharegpt else []
-    return [
-        ("bench_ingest", [*corpus, *(["--factor", "5"] if is_quick else [])]),
-        ("bench_labels", ["--stored", "100000"] if is_quick else []),
-        ("bench_review", ["--conversations", "50000"] if is_quick else []),
-        ("bench_crlft", ["--steps", "10"] if is_quick else []),
-    ]
+    store = str(scratch / "review.duckdb")
+    if is_quick:
+        return [
+            ("bench_ingest", [*corpus, "--factor", "1", "--rounds", "1"]),
+            ("bench_labels", ["--stored", "20000", "--labels", "2000", "--calls", "100"]),
+            ("bench_review", [store, "--conversations", "5000"]),
+            ("bench_crlft", ["--steps", "2"]),
+        ]
+    return [("bench_ingest", corpus), ("bench_labels", []), ("bench_review", [store]), ("bench_crlft", [])]
 
 
 def time_help() -> None:
