@@ -1,0 +1,65 @@
+"""Every help page ends with examples, and every example is a command line its command takes."""
+
+import shlex
+from itertools import takewhile
+
+import click
+import pytest
+
+from curate.cli import cli as curate
+from label.cli import cli as label
+from train.cli import cli as train
+from tui.cli import review
+
+TOP: dict[str, click.Command] = {"curate": curate, "label": label, "train": train, "review": review}
+
+
+def pages(words: str, command: click.Command) -> list[tuple[str, click.Command]]:
+    """The command and everything below it, each with the words to type."""
+    found = [(words, command)]
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            found += pages(f"{words} {name}", sub)
+    return found
+
+
+PAGES = [page for words, command in TOP.items() for page in pages(words, command)]
+
+
+def help_of(words: str, command: click.Command) -> str:
+    settings = {**command.context_settings, "terminal_width": 200, "max_content_width": 200}
+    with click.Context(command, info_name=words, **settings) as context:
+        return command.get_help(context)
+
+
+def examples(page: str) -> list[str]:
+    """The lines under `Examples:`, up to the next empty one."""
+    lines = page.partition("Examples:\n")[2].splitlines()
+    return [line.strip() for line in lines[: lines.index("") if "" in lines else None]]
+
+
+def parse(line: str) -> None:
+    """Read a command line down to its last subcommand without running it."""
+    name, *arguments = takewhile(lambda word: word not in ("<", ">", "|"), shlex.split(line))
+    command = TOP[name]
+    while isinstance(command, click.Group):
+        context = command.make_context(name, arguments)
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return
+        name, command, arguments = command.resolve_command(context, rest)
+        assert command is not None
+    try:
+        command.make_context(name, arguments)
+    except click.BadParameter as error:
+        if "does not exist" not in error.format_message():
+            raise
+
+
+@pytest.mark.parametrize(("words", "command"), PAGES, ids=[words for words, _ in PAGES])
+def test_the_page_ends_with_examples_that_can_be_typed(words: str, command: click.Command) -> None:
+    shown = examples(help_of(words, command))
+    assert shown, f"{words} --help gives no example"
+    for line in shown:
+        assert line.startswith(words.split(maxsplit=1)[0]), line
+        parse(line)
