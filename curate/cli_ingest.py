@@ -67,9 +67,10 @@ def ingest(
 ) -> None:
     """Add the conversations in the files at PATH... to the store.
 
-    FORMAT is one of the readers: sharegpt (JSON array or JSON Lines, also gzip or zstd). A record that
-    cannot be stored goes to the table `rejects` with line, offset and reason; the rest goes in. Ingesting
-    a file twice adds nothing, and an interrupted ingest is continued by the same command.
+    FORMAT is one of the readers: sharegpt (JSON array or JSON Lines, also gzip or zstd), human-eval (the
+    Camels annotations, .xlsx; a verdict a row). A record that cannot be stored goes to the table
+    `rejects` with line, offset and reason; the rest goes in. Ingesting a file twice adds nothing, and an
+    interrupted ingest is continued by the same command.
 
     \b
     Examples:
@@ -125,6 +126,8 @@ def _sentence(file: "FileReport", *, is_dry_run: bool) -> str:
     if file.was_taken:
         return f"{file.name}: taken before ({counts}), nothing added"
     new = f"{tally.new_conversations:,} new conversations, {tally.new_messages:,} new messages"
+    if tally.new_comparisons:
+        new += f", {tally.new_comparisons:,} new comparisons"
     return f"{file.name}: {counts}; {'would add ' if is_dry_run else ''}{new}"
 
 

@@ -14,10 +14,22 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.judged import JudgedRows, not_stored
 from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
 from curate.piece import Numbered, Piece, conversation_table
-from curate.reader import READERS, Pieces, Reader, ReaderSettings, Record, Reject, Remark
-from curate.readers.text_files import Inspection, inspect_text
+from curate.reader import (
+    READERS,
+    Inspecting,
+    Inspection,
+    Judged,
+    Pieces,
+    Reader,
+    ReaderSettings,
+    Record,
+    Reject,
+    Remark,
+)
+from curate.readers.text_files import inspect_text
 from store.errors import BadInput
 from store.ids import digest_of, uuid_text
 from store.runs import run_of
@@ -32,11 +44,12 @@ GROUPS_PER_PIECE = 1
 PIECE_BYTES = 48 << 20
 """A piece of very long messages is written before its row group is full."""
 PIECE_REJECTS = 10_000
+PIECE_VERDICTS = 20_000
 REASONS_KEPT = 1_000
 COLLECT_EVERY = 200_000
 """Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
 
-Item = Record | Reject | Remark
+Item = Record | Judged | Reject
 Progress = Callable[[float], None]
 """Told how many more bytes of text have been taken in."""
 
@@ -86,6 +99,7 @@ class Tally:
     rejected: int = 0
     new_conversations: int = 0
     new_messages: int = 0
+    new_comparisons: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ class IngestReport:
 
     def total(self) -> dict[str, int]:
         """The counts of all files together."""
-        names = ("read", "kept", "rejected", "new_conversations", "new_messages")
+        names = ("read", "kept", "rejected", "new_conversations", "new_messages", "new_comparisons")
         return {name: sum(getattr(file.tally, name) for file in self.files) for name in names}
 
 
@@ -168,7 +182,7 @@ def _sources(
 ) -> Iterator[Source]:
     """Look at every file from beginning to end before anything of any is taken."""
     for path in paths:
-        inspection = inspect_text(path)
+        inspection = reader.inspect(path) if isinstance(reader, Inspecting) else inspect_text(path)
         next(reader(path, ReaderSettings()), None)  # raises BadInput if its beginning is not of the format
         source_id = digest_of("s1", inspection.sha256, reader_name, settings.identity())
         yield Source(source_id, settings.name or path.name, reader_name, path, inspection, settings)
@@ -197,11 +211,12 @@ class FileIntake:
         self._source = source
         self._occurrences = Occurrences()
         self._piece = Piece()
+        self._judged = JudgedRows(source.reader)
         self._is_noted = False
         self.tally = Tally()
         self.reasons: Counter[str] = Counter()
 
-    def take(self, items: Iterator[Record | Reject], tell: Progress) -> None:
+    def take(self, items: Iterator[Item], tell: Progress) -> None:
         """Write all of ITEMS, in pieces."""
         offset = 0
         for item in items:
@@ -214,9 +229,11 @@ class FileIntake:
         self._write(is_last=True)
         tell(self._source.inspection.text_bytes - offset)
 
-    def _add(self, item: Record | Reject) -> None:
+    def _add(self, item: Item) -> None:
         if isinstance(item, Record):
             self._piece.add(item)
+        elif isinstance(item, Judged):
+            self._judged.add(item, self._piece)
         else:
             self._piece.rejects.append(item)
         _count(self.tally, self.reasons, item)
@@ -227,6 +244,7 @@ class FileIntake:
             (piece.n_unsettled() >= wanted and piece.screen(self._intake.messages) >= wanted)
             or piece.n_bytes >= PIECE_BYTES
             or len(piece.rejects) >= PIECE_REJECTS
+            or len(self._judged) >= PIECE_VERDICTS
         )
 
     def _write(self, *, is_last: bool) -> None:
@@ -238,6 +256,7 @@ class FileIntake:
             self._note_source(writing, is_last=False)
             settled, message_ids = self._write_messages(writing, is_last=is_last)
             conversation_ids = self._write_conversations(writing, settled)
+            self._write_verdicts(writing, settled)
             self._write_rejects(writing)
             if is_last:
                 self._note_source(writing, is_last=True)
@@ -272,6 +291,14 @@ class FileIntake:
         )
         self.tally.new_conversations += len(fresh)
         return [one.conversation_id for one in fresh]
+
+    def _write_verdicts(self, writing: "Writing", settled: int) -> None:
+        """Write the verdicts all of whose messages are stored."""
+        rows = not_stored(writing, self._judged.take(settled))
+        run_id = self._intake.run_id
+        self.tally.new_comparisons += writing.append(
+            "comparisons", [{**row, "run_id": run_id} for row in rows]
+        )
 
     def _write_rejects(self, writing: "Writing") -> None:
         rejects = self._piece.rejects
@@ -308,7 +335,11 @@ def _without(ready: list[Numbered], known: KnownIds, reading: "Reading") -> list
     return [one for one in ready if one.conversation_id not in stored]
 
 
-def _count(tally: Tally, reasons: Counter[str], item: Record | Reject) -> None:
+def _count(tally: Tally, reasons: Counter[str], item: Item) -> None:
+    if isinstance(item, Judged):
+        tally.read += 1
+        tally.kept += 1
+        return
     if isinstance(item, Record):
         tally.read += len(item.record_numbers)
         tally.kept += len(item.record_numbers)
@@ -354,7 +385,7 @@ def _noted(reading: "Reading", source: Source) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _limited(reader: Reader, source: Source, remarks: list[str]) -> Iterator[Record | Reject]:
+def _limited(reader: Reader, source: Source, remarks: list[str]) -> Iterator[Item]:
     """The records of a source, up to its limit; what the reader has to say goes to REMARKS."""
     n_read = 0
     limit = source.settings.limit
@@ -394,14 +425,17 @@ class DryCount:
         self._source = source
         self._occurrences = Occurrences()
         self._met = Prefixes()
+        self._judged = JudgedRows(source.reader)
         self.piece = Piece()
         self.tally = Tally()
         self.reasons: Counter[str] = Counter()
 
-    def add(self, item: Record | Reject) -> None:
+    def add(self, item: Item) -> None:
         """Take in one item."""
         if isinstance(item, Record):
             self.piece.add(item)
+        elif isinstance(item, Judged):
+            self._judged.add(item, self.piece)
         _count(self.tally, self.reasons, item)
 
     def settle(self) -> None:
@@ -411,7 +445,14 @@ class DryCount:
         ]
         self.tally.new_messages += self._n_new("messages", "message_id", self.piece.ids)
         self.tally.new_conversations += self._n_new("conversations", "conversation_id", conversations)
+        self.tally.new_comparisons += self._n_new_verdicts(self._judged.take(len(self.piece.ids)))
         self.piece = Piece()
+
+    def _n_new_verdicts(self, rows: list[dict[str, object]]) -> int:
+        if not rows or not self._store.path.exists():
+            return len(rows)
+        with self._store.read() as reading:
+            return len(not_stored(reading, rows))
 
     def _n_new(self, table: str, column: str, ids: list[bytes]) -> int:
         if not ids:

@@ -118,7 +118,8 @@ class Piece:
         if stored:
             for index in np.flatnonzero(self._doubt()).tolist():
                 is_new[index] = self.ids[index] not in stored
-        return [int(index) for index in np.flatnonzero(is_new)]
+        places: list[int] = np.flatnonzero(is_new).tolist()
+        return places
 
     def message_table(self, places: Sequence[int]) -> pa.Table:
         """The messages at PLACES (ascending), as rows for the store."""
@@ -201,8 +202,10 @@ def _nullable_uuid_array(ids: Sequence[bytes]) -> pa.Array:
 
 def _text_array(contents: Sequence[bytes]) -> pa.Array:
     """UTF-8 as Arrow text, without decoding it: it was encoded to be hashed."""
-    array = pa.array(contents, pa.binary())
-    return pa.Array.from_buffers(pa.string(), len(array), array.buffers())
+    lengths = np.fromiter(map(len, contents), dtype=np.int32, count=len(contents))
+    offsets = np.zeros(len(contents) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.StringArray.from_buffers(len(contents), pa.py_buffer(offsets), pa.py_buffer(b"".join(contents)))
 
 
 def conversation_table(

@@ -1,4 +1,4 @@
-"""What a reader is: it turns one file into records, rejects and remarks, in the file's order.
+"""What a reader is: it turns one file into records, verdicts, rejects and remarks, in the file's order.
 
 A reader takes records as they are. Whether a conversation is fit for training is decided later, by
 filters and exports; only what cannot be stored at all is a reject, and it says why and where.
@@ -6,8 +6,9 @@ filters and exports; only what cannot be stored at all is a reject, and it says 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from store.extensions import ExtensionPoint
 
@@ -40,6 +41,60 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspection:
+    """A file, looked at from beginning to end."""
+
+    sha256: str
+    """Of the file as it lies there, compressed or not."""
+    stored_bytes: int
+    text_bytes: int
+    """After decompression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record that is a verdict on two answers to one prompt.
+
+    Prompt and answers are stored as conversations too, each answer of a model once however many verdicts
+    name it.
+    """
+
+    record_number: int
+    """Counted from 1, rejects included."""
+    line: int
+    byte_offset: int
+    external_id: str
+    """The id the file gives the prompt, or empty."""
+    prompt: tuple[tuple[str, str], ...]
+    """(role, content), with the store's roles."""
+    answer_a: str
+    """The one shown first."""
+    answer_b: str
+    policy_a: str
+    """Who wrote it, or empty."""
+    policy_b: str
+    labeler: str
+    labeler_kind: str
+    """`person`, `judge` …"""
+    template: str
+    """What the labeler was shown."""
+    scale: str
+    native_label: str | None
+    """The verdict in the scale's own words."""
+    signed_margin: float | None
+    """From 1, A is clearly better, to -1; None where there is no verdict."""
+    state: str
+    """`win`, `tie`, or why there is no verdict."""
+    created_at: datetime
+    """In UTC, without a zone; the epoch where the file gives no time."""
+    acceptable_a: bool | None = None
+    acceptable_b: bool | None = None
+    explanation: str | None = None
+    draw_index: int = 0
+    """Which of several verdicts of one labeler on the same order it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A record that was not taken."""
 
@@ -69,10 +124,22 @@ class ReaderSettings:
 class Reader(Protocol):
     """Reads files of one format."""
 
-    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Record | Reject | Remark]:
-        """Everything in the file at PATH; every record is either a Record, part of one, or a Reject.
+    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Record | Judged | Reject | Remark]:
+        """Everything in the file at PATH; every record is a Record, part of one, a Judged or a Reject.
 
         Raises BadInput if the file is not of this format at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Inspecting(Protocol):
+    """A reader of files that are not text: it looks at them itself before anything of them is taken."""
+
+    def inspect(self, path: Path) -> Inspection:
+        """The file's hash and sizes.
+
+        Raises BadInput if it cannot be a file of this format.
         """
         ...
 
@@ -80,5 +147,8 @@ class Reader(Protocol):
 READERS: ExtensionPoint[Reader] = ExtensionPoint(
     kind="reader",
     group="curate.readers",
-    built_in={"sharegpt": "curate.readers.sharegpt:read_sharegpt"},
+    built_in={
+        "human-eval": "curate.readers.human_eval:HUMAN_EVAL",
+        "sharegpt": "curate.readers.sharegpt:read_sharegpt",
+    },
 )

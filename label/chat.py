@@ -7,8 +7,8 @@ request is never paid for twice, whichever run asks.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from store.errors import PreferablyError
@@ -20,6 +20,9 @@ KEY_VERSION = 1
 
 MESSAGE_OVERHEAD_BYTES = 16
 """Bytes counted for the role and the framing of each message."""
+
+SCHEMA_OVERHEAD_BYTES = 400
+"""Bytes counted for what a provider says to its model about a schema."""
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -42,6 +45,7 @@ class ChatRequest:
     """(role, content), in order."""
     api_version: str = ""
     response_schema: Json = None
+    """The JSON schema the answer must follow, sent where the model takes one (`ChatModel.takes_schema`)."""
     sampling: Mapping[str, Json] = field(default_factory=dict)
     """Every sampling parameter that is sent, under the name it is sent by."""
     sample_index: int = 0
@@ -49,8 +53,11 @@ class ChatRequest:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the prompt: no tokenizer makes more tokens than that."""
-        return sum(len(content.encode()) + MESSAGE_OVERHEAD_BYTES for _, content in self.messages)
+        """Bytes of the prompt, the schema in it included: no tokenizer makes more tokens than that."""
+        texts = sum(len(content.encode()) + MESSAGE_OVERHEAD_BYTES for _, content in self.messages)
+        if self.response_schema is None:
+            return texts
+        return texts + len(canonical_json(self.response_schema).encode()) + SCHEMA_OVERHEAD_BYTES
 
     @property
     def max_tokens(self) -> int:
@@ -58,10 +65,17 @@ class ChatRequest:
         bound = self.sampling.get("max_completion_tokens", self.sampling.get("max_tokens"))
         return bound if isinstance(bound, int) else 0
 
+    @property
+    def repairs(self) -> "ChatRequest | None":
+        """The request whose unreadable reply this one asks to repair, by two more messages."""
+        if self.repair_index == 0:
+            return None
+        return replace(self, messages=self.messages[:-2], repair_index=self.repair_index - 1)
 
-def request_key(request: ChatRequest) -> str:
-    """The first 128 bits of the SHA-256 of the request's canonical JSON, as UUID text."""
-    canonical = {
+
+def canonical(request: ChatRequest) -> dict[str, Json]:
+    """Everything that decides the answer to a request, under its canonical names."""
+    return {
         "key_version": KEY_VERSION,
         "provider": request.provider,
         "base_url": request.base_url,
@@ -73,7 +87,16 @@ def request_key(request: ChatRequest) -> str:
         "sample_index": request.sample_index,
         "repair_index": request.repair_index,
     }
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def canonical_json(value: Json) -> str:
+    """VALUE as JSON in the one form that is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def request_key(request: ChatRequest) -> str:
+    """The first 128 bits of the SHA-256 of the request's canonical JSON, as UUID text."""
+    text = canonical_json(canonical(request))
     return uuid_text(hashlib.sha256(text.encode()).digest()[:16])
 
 
@@ -99,10 +122,14 @@ class ChatReply:
     """None if the server did not say what was used."""
     cached_tokens: int = 0
     """The part of `prompt_tokens` that the provider read from its cache."""
+    cache_written_tokens: int = 0
+    """The part of `prompt_tokens` that it wrote into its cache, which some charge extra for."""
     completion_tokens: int = 0
     refusal: str | None = None
     """Why the model would not answer, where it says so."""
     limits: RateLimits = RateLimits()
+    answered_by: str = ""
+    """The address of the server that answered, where there are several."""
 
 
 class CallError(PreferablyError):
@@ -116,6 +143,7 @@ class CallError(PreferablyError):
         code: str = "",
         retry_after: str | None = None,
         limits: RateLimits = RateLimits(),
+        may_be_charged: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -125,6 +153,8 @@ class CallError(PreferablyError):
         self.retry_after = retry_after
         """The Retry-After header as it was sent."""
         self.limits = limits
+        self.may_be_charged = may_be_charged
+        """Whether the request may have been answered, and paid for, although no answer arrived."""
 
 
 class ChatModel(Protocol):
@@ -149,6 +179,14 @@ class ChatModel(Protocol):
     @property
     def labeler(self) -> str:
         """What its labels are signed with unless the user says otherwise."""
+
+    @property
+    def takes_schema(self) -> bool:
+        """Whether a request's `response_schema` is sent, and binds the answer."""
+
+    @property
+    def most_at_once(self) -> int | None:
+        """How many requests it works on at once; None leaves that to the user."""
 
     def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
         """The sampling parameters to send for a judgment."""
@@ -185,6 +223,8 @@ CHAT_MODELS: ExtensionPoint[OpenModel] = ExtensionPoint(
     kind="chat model",
     group="label.chat_models",
     built_in={
+        "anthropic": "label.chat_models.anthropic_api:open_anthropic",
+        "hf": "label.chat_models.local_model:open_local",
         "offline": "label.chat_models.offline:open_offline",
         "openai": "label.chat_models.openai_api:open_openai",
         "vllm": "label.chat_models.openai_api:open_vllm",
@@ -194,10 +234,30 @@ CHAT_MODELS: ExtensionPoint[OpenModel] = ExtensionPoint(
 DEFAULT_CHAT_MODEL = "openai"
 """What answers for a plain model name such as `gpt-4`."""
 
+CHOSEN_BY_PREFIX = {"claude": "anthropic"}
+"""How a plain model name begins → what answers for it instead."""
 
-def open_chat_model(name: str, base_url: str | None = None) -> ChatModel:
-    """The chat model a user means by NAME: `gpt-4`, `offline`, `vllm:http://host:8000/v1#name`, `openai:gpt-4`."""
+
+def open_chat_model(name: str, base_url: str | Sequence[str] | None = None) -> ChatModel:
+    """The chat model a user means by NAME.
+
+    That is `gpt-4`, `claude-…`, `offline`, `hf:PATH`, `vllm:http://host:8000/v1#name`, or `openai:NAME`
+    and `anthropic:NAME` where the name alone would choose another interface. Several base URLs are
+    servers of the same model: requests are spread over them.
+    """
+    urls = [base_url] if isinstance(base_url, str) else list(base_url or [])
+    kind, model = _kind_and_model(name)
+    open_model = CHAT_MODELS.load(kind)
+    if len(set(urls)) < 2:
+        return open_model(ModelChoice(model, urls[0] if urls else None))
+    from label.engine.endpoints import Endpoints
+
+    return Endpoints([open_model(ModelChoice(model, url)) for url in dict.fromkeys(urls)])
+
+
+def _kind_and_model(name: str) -> tuple[str, str]:
     kind, _, rest = name.partition(":")
     if kind in CHAT_MODELS.names():
-        return CHAT_MODELS.load(kind)(ModelChoice(rest or kind, base_url))
-    return CHAT_MODELS.load(DEFAULT_CHAT_MODEL)(ModelChoice(name, base_url))
+        return kind, rest or kind
+    chosen = (kind for prefix, kind in CHOSEN_BY_PREFIX.items() if name.startswith(prefix))
+    return next(chosen, DEFAULT_CHAT_MODEL), name

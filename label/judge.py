@@ -16,16 +16,8 @@ from label.chat import ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
-from label.rating_job import (
-    ASPECT,
-    SCALE,
-    TEMPLATE,
-    JudgeSettings,
-    RatingJob,
-    Tally,
-    question_of,
-    read_windows,
-)
+from label.rating_job import JudgeSettings, RatingJob, Tally, questions_of, read_windows
+from label.rating_scales import RatingScale, scales_of
 from label.turns import ConversationTurns, planned
 from store.named_sql import named_sql
 from store.runs import run_of
@@ -39,17 +31,37 @@ EXPECTED_TOKENS_PER_BYTE = 0.25
 EXPECTED_COMPLETION_TOKENS = 200
 REASONS_SHOWN = 3
 
+STAND_IN = "offline"
+"""The provider that is no model; whatever it labels bears its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassRating:
     """How the conversations of one class were rated."""
 
     name: str
+    aspect: str
     complete: int
     """Conversations with every turn rated."""
     partial: int
     mean_rating: float | None
     """Over complete conversations."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawRating:
+    """How well the draws of one judge agree about the turns that have them all."""
+
+    aspect: str
+    draws: int
+    turns: int
+    mean: float
+    all_equal: float
+    """The share of turns on which every draw gave the same number."""
+    icc_one: float | None
+    """Intraclass correlation of a single draw, ICC(1,1); None where the turns do not differ."""
+    icc_mean: float | None
+    """The same of the mean of all draws, ICC(1,k)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,8 @@ class JudgeReport:
     labeler: str
     tally: Tally
     classes: tuple[ClassRating, ...]
+    draws: tuple[DrawRating, ...] = ()
+    """One for each aspect, where turns were drawn more than once."""
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
@@ -68,6 +82,7 @@ class JudgeReport:
             "run_id": self.run_id,
             "labeler": self.labeler,
             "classes": [asdict(rating) for rating in self.classes],
+            "draws": [asdict(rating) for rating in self.draws],
         }
 
     def reasons(self) -> list[str]:
@@ -111,29 +126,32 @@ def judge_store(
     advance: "Advance",
     plan: Sequence[ConversationTurns] | None = None,
     clock: Clock | None = None,
+    tally: Tally | None = None,
 ) -> JudgeReport:
     """Rate the turns of the store's conversations, or those of PLAN; what is rated already is not asked again.
 
     Raises ProviderStopped, BudgetReached or BadReply when the run cannot go on; what was answered until
-    then is kept.
+    then is kept, and TALLY says how much it is.
     """
     turns = plan_turns(store, settings) if plan is None else plan
     labeler = labeler_of(model, settings.labeler)
     with run_of(store, "label judge", _stored_settings(model, price, settings, labeler)) as run:
-        job = RatingJob(run, model, price, settings, labeler=labeler, advance=advance)
-        job.tally.requested = count_turns(turns)
+        job = RatingJob(run, model, price, settings, labeler=labeler, advance=advance, tally=tally or Tally())
+        job.tally.requested = count_turns(turns) * len(job.questions)
         try:
-            with _ending_on_sigterm():
+            with ending_on_sigterm():
                 asyncio.run(job.rate(turns, clock or LoopClock()))
         finally:
             run.drain()
             _finish(run, job.tally)
-        classes = ratings_by_class(store, labeler)
-    return JudgeReport(run.run_id, labeler, job.tally, classes)
+        scales = scales_of(settings.aspects)
+        classes = tuple(rating for scale in scales for rating in ratings_by_class(store, labeler, scale))
+        draws = draw_ratings(store, labeler, settings)
+    return JudgeReport(run.run_id, labeler, job.tally, classes, draws)
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def ending_on_sigterm() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does: asyncio ends its tasks in order, none is hit in the middle of a step."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -147,19 +165,20 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeSettings) -> Forecast:
     """What `judge_store` would do, without a call and without writing."""
-    question = question_of(model, settings)
+    questions = questions_of(model, settings)
     labeler = labeler_of(model, settings.labeler)
     plan = plan_turns(store, settings)
     requested = reused = calls = n_bytes = 0
-    for window in read_windows(store, plan, question, labeler):
+    for window in read_windows(store, plan, questions, labeler):
         for turn in (turn for turns in window.conversations for turn in turns):
             requested += 1
             reused += turn.key in window.rated
             if turn.key not in window.rated and turn.key not in window.completions:
                 calls += 1
                 n_bytes += turn.request().n_bytes
-    prompt_tokens = 0 if model.base_url == "" else round(n_bytes * EXPECTED_TOKENS_PER_BYTE)
-    completion_tokens = 0 if model.base_url == "" else calls * EXPECTED_COMPLETION_TOKENS
+    is_model = model.provider != STAND_IN
+    prompt_tokens = round(n_bytes * EXPECTED_TOKENS_PER_BYTE) if is_model else 0
+    completion_tokens = calls * EXPECTED_COMPLETION_TOKENS if is_model else 0
     return Forecast(
         requested=requested,
         reused=reused,
@@ -167,25 +186,74 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeS
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost_usd=price.cost_usd(prompt_tokens, completion_tokens),
-        cost_usd_at_most=price.cost_usd(n_bytes, calls * settings.max_tokens),
+        cost_usd_at_most=price.most_usd(n_bytes, calls * settings.max_tokens),
     )
 
 
-def ratings_by_class(store: "Store", labeler: str) -> tuple[ClassRating, ...]:
+def ratings_by_class(store: "Store", labeler: str, scale: RatingScale) -> tuple[ClassRating, ...]:
     """How one labeler rated the conversations of each class, over all its runs."""
     with store.read() as reading:
         rows = reading.dicts(
             named_sql("label", "ratings_by_class"),
-            {"labeler": labeler, "template": TEMPLATE, "scale": SCALE, "aspect": ASPECT},
+            {"labeler": labeler, "template": scale.template, "scale": scale.scale, "aspect": scale.aspect},
         )
-    return tuple(ClassRating(**row) for row in rows)
+    return tuple(ClassRating(aspect=scale.aspect, **row) for row in rows)
+
+
+def draw_ratings(store: "Store", labeler: str, settings: JudgeSettings) -> tuple[DrawRating, ...]:
+    """How the labeler's draws agree, over all turns that have as many as these settings ask for."""
+    if settings.draws < 2:
+        return ()
+    found = [
+        (scale, _values_by_turn(store, labeler, scale, settings.draws))
+        for scale in scales_of(settings.aspects)
+    ]
+    return tuple(_draw_rating(scale, values) for scale, values in found if values)
+
+
+def _values_by_turn(store: "Store", labeler: str, scale: RatingScale, draws: int) -> list[list[float]]:
+    with store.read() as reading:
+        rows = reading.rows(
+            named_sql("label", "drawn_ratings"),
+            {
+                "labeler": labeler,
+                "template": scale.template,
+                "scale": scale.scale,
+                "aspect": scale.aspect,
+                "draws": draws,
+            },
+        )
+    return [values for (values,) in rows]
+
+
+def _draw_rating(scale: RatingScale, values: list[list[float]]) -> DrawRating:
+    import numpy as np
+
+    from label.rating_agreement import intraclass_correlations
+
+    table = np.array(values)
+    is_spread = len(table) > 1 and np.ptp(table.mean(axis=1)) > 0
+    found = intraclass_correlations(table) if is_spread else {}
+    return DrawRating(
+        aspect=scale.aspect,
+        draws=table.shape[1],
+        turns=table.shape[0],
+        mean=float(table.mean()),
+        all_equal=float((np.ptp(table, axis=1) == 0).mean()),
+        icc_one=_plain(found.get("icc_1_1")),
+        icc_mean=_plain(found.get("icc_1_k")),
+    )
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def labeler_of(model: ChatModel, name: str | None) -> str:
     """The name ratings are signed with; the offline stand-in's is always in it."""
     if name is None or name == model.labeler:
         return model.labeler
-    return name if model.base_url else f"{model.labeler}:{name}"
+    return f"{model.labeler}:{name}" if model.provider == STAND_IN else name
 
 
 def _stored_settings(
@@ -198,7 +266,7 @@ def _stored_settings(
         "provider": model.provider,
         "base_url": model.base_url,
         "price": asdict(price),
-        "template": TEMPLATE,
+        "templates": [scale.template for scale in scales_of(settings.aspects)],
         "parser_version": PARSER_VERSION,
     }
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from label.engine.calls import Completion
 from label.parse import explanation_of, is_refusal, parse_rating
+from label.rating_scales import OVERALL, RatingScale
 from store.errors import BadReply
 
 RatingState = Literal["done", "unparsed", "refused", "blocked", "failed"]
@@ -20,19 +21,19 @@ class Outcome:
     explanation: str | None
 
 
-def outcome_of(completion: Completion) -> Outcome:
-    """Read a completion."""
+def outcome_of(completion: Completion, scale: RatingScale = OVERALL) -> Outcome:
+    """Read a completion as a rating on SCALE."""
     if completion.state != "done":
         return Outcome(completion.state, None, completion.error)
     reply = completion.reply or ""
     try:
-        return Outcome("done", parse_rating(reply), explanation_of(reply))
+        return Outcome("done", parse_rating(reply, scale.lowest, scale.highest), explanation_of(reply))
     except BadReply as error:
         if is_refusal(reply):
             return Outcome("refused", None, reply.strip())
         return Outcome("unparsed", None, str(error))
 
 
-def needs_repair(completion: Completion) -> bool:
+def needs_repair(completion: Completion, scale: RatingScale = OVERALL) -> bool:
     """Whether the judge answered, but not in a form that can be read."""
-    return outcome_of(completion).state == "unparsed"
+    return outcome_of(completion, scale).state == "unparsed"

@@ -13,7 +13,7 @@ VERDICT = re.compile(
 """A stated verdict: at the start of a line or right after a sentence. More than half of GPT-4's verdicts
 in the MT-bench judgments end their last paragraph instead of standing on a line of their own."""
 
-IN_RANGE = re.compile(r"[1-9]|10")
+WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]?")
 
 REFUSAL = re.compile(
     r"\W*(?:(?:i['’]m|i am) (?:really |very |so )?sorry|sorry, but|i apologi[sz]e|my apologies"
@@ -25,8 +25,8 @@ REFUSAL_MAX_CHARACTERS = 600
 """A longer reply without a verdict is an explanation that lost its end, not a refusal."""
 
 
-def parse_rating(reply: str) -> int:
-    """The one rating the reply gives, 1 to 10: the last thing in it, such as `Rating: [[5]]`.
+def parse_rating(reply: str, lowest: int = 1, highest: int = 10) -> int:
+    """The one rating the reply gives, LOWEST to HIGHEST: the last thing in it, such as `Rating: [[5]]`.
 
     Raises BadReply if there is none at the end, more than one, or one out of range.
     """
@@ -38,8 +38,8 @@ def parse_rating(reply: str) -> int:
     if len(values) > 1:
         raise BadReply(f"the reply gives {len(values)} different ratings: {', '.join(sorted(values))}")
     value = values.pop()
-    if IN_RANGE.fullmatch(value) is None:
-        raise BadReply(f"the reply rates {value!r}, which is no whole number from 1 to 10")
+    if WHOLE_NUMBER.fullmatch(value) is None or not lowest <= int(value) <= highest:
+        raise BadReply(f"the reply rates {value!r}, which is no whole number from {lowest} to {highest}")
     return int(value)
 
 

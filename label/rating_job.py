@@ -17,6 +17,7 @@ from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.outcome import RATING_STATES, Outcome, outcome_of
 from label.parse import PARSER_VERSION
+from label.rating_scales import OVERALL, scales_of
 from label.render import judge_prompt
 from label.turns import ConversationTurns, Draw, JudgedTurn, Question, Window, read_window, windows
 from store.config import Limits
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from store.db import Store
     from store.runs import Run
 
-TEMPLATE = "openchat-g/1"
-SCALE = "1-10"
-ASPECT = "overall"
+TEMPLATE = OVERALL.template
 UNPARSED_WATCHED = 200
 """Replies at the start of a run over which the share of unreadable ones is watched."""
 
@@ -42,11 +41,16 @@ class JudgeSettings:
     """What decides the ratings of a run, and how it goes about them; stored with the run."""
 
     draw: Draw = field(default_factory=Draw)
+    """Which conversations, and at most how many of their turns."""
+    draws: int = 1
+    """How often the judge is asked about each turn, each time anew."""
+    aspects: str | None = None
+    """A set of aspects, each rated on its own scale, in place of the overall rating."""
     labeler: str | None = None
     """The name the ratings are signed with; None signs with the model's."""
     temperature: float | None = 0.0
     """None sends no temperature."""
-    max_tokens: int = 1024
+    max_tokens: int = 2048
     """The longest reply."""
     max_cost_usd: float | None = None
     limits: Limits = field(default_factory=Limits)
@@ -56,6 +60,9 @@ class JudgeSettings:
     """The share of the first UNPARSED_WATCHED replies that may be unreadable."""
     seed: int = 0
     """Of the jitter between retries; the draw has its own."""
+
+    def __post_init__(self) -> None:
+        scales_of(self.aspects)
 
 
 @dataclass(slots=True)
@@ -73,6 +80,11 @@ class Tally:
     cost_usd: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    @property
+    def remaining(self) -> int:
+        """Turns that were neither rated before nor came to a state in this run."""
+        return self.requested - self.reused - self.fresh.total()
 
     def counts(self) -> dict[str, object]:
         """The counts that a script reads; they add up to `requested` at the end of a finished run."""
@@ -96,18 +108,23 @@ class Tally:
         self.completion_tokens += completion.completion_tokens
 
 
-def question_of(model: ChatModel, settings: JudgeSettings) -> Question:
-    """How this run puts a turn to the judge."""
-    return Question(model, judge_prompt(TEMPLATE), model.sampling(settings.temperature, settings.max_tokens))
+def questions_of(model: ChatModel, settings: JudgeSettings) -> tuple[Question, ...]:
+    """How this run puts a turn to the judge: every aspect, as often as it is to be drawn."""
+    sampling = model.sampling(settings.temperature, settings.max_tokens)
+    return tuple(
+        Question(model, judge_prompt(scale.template), sampling, scale, draw_index)
+        for scale in scales_of(settings.aspects)
+        for draw_index in range(settings.draws)
+    )
 
 
 def read_windows(
-    store: "Store", plan: Sequence[ConversationTurns], question: Question, labeler: str
+    store: "Store", plan: Sequence[ConversationTurns], questions: Sequence[Question], labeler: str
 ) -> Iterator[Window]:
     """The planned conversations, a window at a time, each read in a turn of its own."""
     for piece in windows(plan):
         with store.read() as reading:
-            window = read_window(reading, piece, question, labeler)
+            window = read_window(reading, piece, questions, labeler)
         yield window
 
 
@@ -127,15 +144,16 @@ class RatingJob:
         *,
         labeler: str,
         advance: "Advance",
+        tally: Tally,
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally
         self._run = run
         self._model = model
         self._price = price
         self._settings = settings
         self._labeler = labeler
         self._advance = advance
-        self._question = question_of(model, settings)
+        self.questions = questions_of(model, settings)
 
     async def rate(self, plan: Sequence[ConversationTurns], clock: Clock) -> None:
         """Rate every planned turn, or raise what stopped the run."""
@@ -161,6 +179,7 @@ class RatingJob:
         except* PreferablyError as errors:
             raise errors.exceptions[0] from None
         finally:
+            self.tally.cost_usd = caller.budget.spent_usd  # with tries that brought no completion
             await self._model.close()
         if caller.stopped is not None:
             raise caller.stopped
@@ -173,7 +192,7 @@ class RatingJob:
         workers: int,
     ) -> None:
         """Put conversations into the queue, leaving out turns that have their rating."""
-        source = read_windows(self._run.store, plan, self._question, self._labeler)
+        source = read_windows(self._run.store, plan, self.questions, self._labeler)
         while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
             caller.remember(window.completions)
             for turns in window.conversations:
@@ -212,12 +231,12 @@ class RatingJob:
         request = turn.request()
         completion = await caller.complete(request)
         self.tally.pay(completion)
-        outcome = outcome_of(completion)
+        outcome = outcome_of(completion, turn.question.scale)
         if outcome.state != "unparsed":
             return outcome
-        repaired = await caller.complete(self._question.again(request, completion.reply or ""))
+        repaired = await caller.complete(turn.question.again(request, completion.reply or ""))
         self.tally.pay(repaired)
-        return outcome_of(repaired)
+        return outcome_of(repaired, turn.question.scale)
 
     def _count(self, outcome: Outcome, caller: Caller) -> None:
         self.tally.fresh[outcome.state] += 1
@@ -239,14 +258,15 @@ class RatingJob:
         self._advance(1, words=f"${self.tally.cost_usd:.4f}")
 
     def _row(self, turn: JudgedTurn, outcome: Outcome) -> dict[str, object]:
+        scale = turn.question.scale
         return {
             "response_id": turn.message_id,
             "labeler": self._labeler,
             "labeler_kind": "judge",
-            "template": TEMPLATE,
-            "scale": SCALE,
-            "aspect": ASPECT,
-            "draw_index": 0,
+            "template": scale.template,
+            "scale": scale.scale,
+            "aspect": scale.aspect,
+            "draw_index": turn.question.draw_index,
             "value": None if outcome.value is None else float(outcome.value),
             "explanation": outcome.explanation,
             "state": outcome.state,

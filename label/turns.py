@@ -9,6 +9,7 @@ from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion, known_completion
 from label.outcome import needs_repair
 from label.parse import PARSER_VERSION
+from label.rating_scales import RatingScale
 from label.render import JudgePrompt, render_repair, render_shown, shown_turns
 from store.named_sql import named_sql
 
@@ -49,6 +50,9 @@ class Question:
     model: ChatModel
     prompt: JudgePrompt
     sampling: dict[str, Json]
+    scale: RatingScale
+    draw_index: int = 0
+    """Which of several answers to the same words it asks for."""
 
     def first(self, shown: Sequence[str]) -> ChatRequest:
         """The request to rate the last of the SHOWN turns."""
@@ -59,6 +63,7 @@ class Question:
             api_version=self.model.api_version,
             messages=render_shown(self.prompt, shown),
             sampling=self.sampling,
+            sample_index=self.draw_index,
         )
 
     def again(self, request: ChatRequest, reply: str) -> ChatRequest:
@@ -92,6 +97,7 @@ class Window:
     """Some conversations, and what earlier runs know of their turns."""
 
     conversations: tuple[tuple[JudgedTurn, ...], ...]
+    """The turns of one conversation in order, once for each question."""
     rated: dict[str, str]
     """Request key → state of the rating that exists."""
     completions: dict[str, Completion]
@@ -99,7 +105,7 @@ class Window:
 
 
 def planned(reading: "Reading", draw: Draw) -> list[ConversationTurns]:
-    """The turns to judge, in an order that depends on ids only."""
+    """The turns to judge; which they are depends on ids only."""
     rows = reading.rows(
         named_sql("label", "judged_turns"),
         {"per": draw.per, "seed": str(draw.seed), "sample": draw.sample, "limit": draw.limit},
@@ -118,20 +124,23 @@ def windows(plan: Sequence[ConversationTurns]) -> Iterator[list[ConversationTurn
 
 
 def read_window(
-    reading: "Reading", piece: Sequence[ConversationTurns], question: Question, labeler: str
+    reading: "Reading",
+    piece: Sequence[ConversationTurns],
+    questions: Sequence[Question],
+    labeler: str,
 ) -> Window:
     """The texts of some conversations, with the ratings and answers that exist."""
     wanted = {turns.conversation_id: turns.positions for turns in piece}
-    rows = reading.rows(named_sql("label", "turn_texts"), {"conversation_ids": list(wanted)})
     conversations = tuple(
-        _judged_turns(list(texts), wanted[conversation_id], question)
-        for conversation_id, texts in groupby(rows, key=lambda row: row[0])
+        turns
+        for conversation_id, path in _paths(reading, list(wanted))
+        for turns in _judged_turns(path, wanted[conversation_id], questions)
     )
     keys = [turn.key for turns in conversations for turn in turns]
-    rated = _known_ratings(reading, keys, labeler, question.prompt.name)
-    completions = _known_completions(reading, [key for key in keys if key not in rated])
+    rated = _known_ratings(reading, keys, labeler)
+    completions = known_completions(reading, [key for key in keys if key not in rated])
     repairs = _repair_keys([turn for turns in conversations for turn in turns], completions)
-    return Window(conversations, rated, completions | _known_completions(reading, repairs))
+    return Window(conversations, rated, completions | known_completions(reading, repairs))
 
 
 def _repair_keys(turns: Sequence[JudgedTurn], completions: Mapping[str, Completion]) -> list[str]:
@@ -139,35 +148,58 @@ def _repair_keys(turns: Sequence[JudgedTurn], completions: Mapping[str, Completi
     return [
         request_key(turn.question.again(turn.request(), known.reply or ""))
         for turn in turns
-        if (known := completions.get(turn.key)) is not None and needs_repair(known)
+        if (known := completions.get(turn.key)) is not None and needs_repair(known, turn.question.scale)
     ]
 
 
-def _judged_turns(
-    rows: Sequence[tuple[str, int, str, str, str]], positions: Sequence[int], question: Question
-) -> tuple[JudgedTurn, ...]:
-    shown = shown_turns(question.prompt.name, [(role, content) for *_, role, content in rows])
-    return tuple(
-        JudgedTurn(
-            message_id=rows[position - 1][2],
-            key=request_key(question.first(shown[:position])),
-            question=question,
-            shown=shown,
-            position=position,
+def _paths(
+    reading: "Reading", conversation_ids: list[str]
+) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Each conversation with its (message id, role, content) in order: ids first, then only their texts."""
+    places = reading.rows(named_sql("label", "turn_places"), {"conversation_ids": conversation_ids})
+    versions = sorted({version for *_, version in places})
+    message_ids = list({message_id for _, _, message_id, _ in places})
+    texts = {
+        message_id: (message_id, role, content)
+        for message_id, role, content in reading.rows(
+            named_sql("label", "turn_texts"), {"versions": versions, "message_ids": message_ids}
         )
-        for position in positions
-    )
+    }
+    for conversation_id, path in groupby(places, key=lambda place: place[0]):
+        yield conversation_id, [texts[message_id] for _, _, message_id, _ in path]
 
 
-def _known_ratings(reading: "Reading", keys: list[str], labeler: str, template: str) -> dict[str, str]:
+def _judged_turns(
+    path: Sequence[tuple[str, str, str]],
+    positions: Sequence[int],
+    questions: Sequence[Question],
+) -> Iterator[tuple[JudgedTurn, ...]]:
+    """The turns at these positions of a path, once for each question."""
+    texts = [(role, content) for _, role, content in path]
+    names = {question.prompt.name for question in questions}
+    shown = {name: shown_turns(name, texts) for name in names}
+    for question in questions:
+        yield tuple(
+            JudgedTurn(
+                message_id=path[position - 1][0],
+                key=request_key(question.first(shown[question.prompt.name][:position])),
+                question=question,
+                shown=shown[question.prompt.name],
+                position=position,
+            )
+            for position in positions
+        )
+
+
+def _known_ratings(reading: "Reading", keys: list[str], labeler: str) -> dict[str, str]:
     rows = reading.rows(
         named_sql("label", "known_ratings"),
-        {"keys": keys, "labeler": labeler, "template": template, "parser_version": PARSER_VERSION},
+        {"keys": keys, "labeler": labeler, "parser_version": PARSER_VERSION},
     )
     return dict(rows)
 
 
-def _known_completions(reading: "Reading", keys: list[str]) -> dict[str, Completion]:
+def known_completions(reading: "Reading", keys: list[str]) -> dict[str, Completion]:
     """Ids first, texts after: only the few versions that hold an answer are read in full."""
     if not keys:
         return {}

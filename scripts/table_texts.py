@@ -18,6 +18,7 @@ MEANING = {
     "messages": "a node of the tree",
     "ratings": "a number given to one response",
     "rejects": "a record that was not taken, and why",
+    "requests": "what was asked of a chat model: every field of the key, the texts as hashes",
     "runs": "one execution of a command; a later state is a new row",
     "samples": "one draw of a policy under a prompt",
     "snapshots": "a name for a version",

@@ -198,6 +198,80 @@ JOIN (
     ON comparisons.comparison_id = chosen.comparison_id
     AND comparisons.version * 1048576 + comparisons.seq = chosen.latest;
 
+-- What one labeler said about two answers, all orders shown taken together: A is the answer with the smaller
+-- id. A win says who is better in every order; weak: one order ties; conflict: the orders disagree. One order
+-- without a verdict leaves none, and its state says why. Chosen and rejected only where somebody won.
+CREATE VIEW as_of.merged_comparisons AS
+WITH upright AS (
+    SELECT
+        *,
+        (response_a_id, coalesce(policy_a, '')) <= (response_b_id, coalesce(policy_b, '')) AS is_upright,
+        state IN ('win', 'weak', 'tie', 'conflict') AND signed_margin IS NOT NULL AS has_verdict
+    FROM as_of.current_comparisons
+    WHERE state <> 'undone'
+),
+merged AS (
+    SELECT
+        prompt_id,
+        if(is_upright, response_a_id, response_b_id) AS response_a_id,
+        if(is_upright, response_b_id, response_a_id) AS response_b_id,
+        if(is_upright, policy_a, policy_b) AS policy_a,
+        if(is_upright, policy_b, policy_a) AS policy_b,
+        labeler,
+        any_value(labeler_kind) AS labeler_kind,
+        template,
+        scale,
+        draw_index,
+        count(*) AS n_orders,
+        avg(if(is_upright, signed_margin, 0 - signed_margin)) AS signed_margin,
+        min(sign(if(is_upright, signed_margin, 0 - signed_margin))) AS least,
+        max(sign(if(is_upright, signed_margin, 0 - signed_margin))) AS most,
+        bool_or(signed_margin = 0) AS has_tie,
+        min(state) FILTER (WHERE NOT has_verdict) AS missing,
+        max(created_at) AS created_at
+    FROM upright
+    GROUP BY
+        prompt_id,
+        if(is_upright, response_a_id, response_b_id),
+        if(is_upright, response_b_id, response_a_id),
+        if(is_upright, policy_a, policy_b),
+        if(is_upright, policy_b, policy_a),
+        labeler,
+        template,
+        scale,
+        draw_index
+),
+stated AS (
+    SELECT
+        *,
+        CASE
+            WHEN missing IS NOT NULL THEN missing
+            WHEN most > 0 AND least < 0 THEN 'conflict'
+            WHEN most = 0 AND least = 0 THEN 'tie'
+            WHEN has_tie THEN 'weak'
+            ELSE 'win'
+        END AS state
+    FROM merged
+)
+SELECT
+    prompt_id,
+    response_a_id,
+    response_b_id,
+    policy_a,
+    policy_b,
+    labeler,
+    labeler_kind,
+    template,
+    scale,
+    draw_index,
+    n_orders,
+    if(missing IS NULL, signed_margin, NULL) AS signed_margin,
+    state,
+    CASE WHEN state IN ('win', 'weak') THEN if(signed_margin > 0, response_a_id, response_b_id) END AS chosen_id,
+    CASE WHEN state IN ('win', 'weak') THEN if(signed_margin > 0, response_b_id, response_a_id) END AS rejected_id,
+    created_at
+FROM stated;
+
 -- Answers to one prompt: siblings in the tree of messages, and draws of policies.
 CREATE VIEW as_of.response_sets AS
 SELECT

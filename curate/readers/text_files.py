@@ -8,11 +8,11 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from curate.reader import Inspection
 from store.errors import BadInput
 
 CHUNK_BYTES = 1 << 20
@@ -46,17 +46,6 @@ class Bytes(Protocol):
     def read(self, size: int, /) -> bytes:
         """Up to SIZE bytes, none at the end."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """A file, looked at from beginning to end."""
-
-    sha256: str
-    """Of the file as it lies there, compressed or not."""
-    stored_bytes: int
-    text_bytes: int
-    """After decompression."""
 
 
 class Tally:

@@ -8,3 +8,4 @@ class ProviderKeys(BaseSettings):
     """The keys this process was started with."""
 
     openai_api_key: SecretStr | None = None
+    anthropic_api_key: SecretStr | None = None

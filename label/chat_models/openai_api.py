@@ -4,9 +4,19 @@ import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, RateLimits, well_formed
+from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, well_formed
+from label.chat_models.wire import (
+    EXCERPT_CHARACTERS,
+    NO_KEY,
+    checked_url,
+    connection_error,
+    count,
+    garbage,
+    hidden,
+    provider_keys,
+    rate_limits,
+)
 from store.errors import BadSettings, MissingExtra
 
 if TYPE_CHECKING:
@@ -15,15 +25,13 @@ if TYPE_CHECKING:
 
 OPENAI_URL = "https://api.openai.com/v1"
 API_VERSION = "chat.completions/v1"
-NO_KEY = "none"
-"""Sent to servers of one's own that ask for no key."""
-
 REASONING_MODEL = re.compile(r"(?:o[1-9]|gpt-[5-9])(?:[-.]|$)")
 """Models that take `max_completion_tokens` and no temperature."""
 
-EXCERPT_CHARACTERS = 200
-DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+WITHOUT_SCHEMA = re.compile(r"gpt-3\.5|gpt-4(?:-|$)")
+"""Models from before structured output; their names say so at every server."""
+
+SCHEMA_NAME = "reply"
 
 
 class OpenAIModel:
@@ -31,9 +39,11 @@ class OpenAIModel:
 
     provider = "openai"
     api_version = API_VERSION
+    most_at_once = None
 
     def __init__(self, model: str, base_url: str) -> None:
         self.model = model
+        self.takes_schema = WITHOUT_SCHEMA.match(model) is None
         self.base_url = base_url
         self.labeler = model
         self._opened: openai.AsyncOpenAI | None = None
@@ -65,9 +75,7 @@ class OpenAIModel:
         except openai.APIStatusError as error:
             raise self._status_error(error) from None  # the original shows headers, and with them the key
         except openai.APIConnectionError as error:
-            raise CallError(
-                self._hidden(f"{error} {error.__cause__ or ''}".strip()), code="connection"
-            ) from None
+            raise connection_error(error, self._secret) from None
         return self._reply(response)
 
     async def close(self) -> None:
@@ -85,7 +93,7 @@ class OpenAIModel:
     def _reply(self, response: "httpx2.Response") -> ChatReply:
         limits = rate_limits(response.headers)
         try:
-            body = json.loads(self._hidden(response.text))
+            body = json.loads(hidden(response.text, self._secret))
             choice = body["choices"][0]
             message = choice["message"]
             text = _text_of(message.get("content"))
@@ -95,17 +103,14 @@ class OpenAIModel:
                 finish_reason=str(choice.get("finish_reason") or ""),
                 model_returned=str(body.get("model") or ""),
                 request_id=response.headers.get("x-request-id") or str(body.get("id") or ""),
-                prompt_tokens=_count(usage.get("prompt_tokens")),
-                cached_tokens=_count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0,
-                completion_tokens=_count(usage.get("completion_tokens")) or 0,
+                prompt_tokens=count(usage.get("prompt_tokens")),
+                cached_tokens=count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0,
+                completion_tokens=count(usage.get("completion_tokens")) or 0,
                 refusal=_refusal_of(message),
                 limits=limits,
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            shown = self._hidden(response.text[:EXCERPT_CHARACTERS])
-            raise CallError(
-                f"the server's answer is not a chat completion: {shown!r}", code="garbage", limits=limits
-            ) from error
+            raise garbage("a chat completion", response.text, self._secret, limits) from error
 
     def _status_error(self, error: "openai.APIStatusError") -> CallError:
         headers = error.response.headers
@@ -113,21 +118,17 @@ class OpenAIModel:
         codes = [str(body[name]) for name in ("code", "type") if body.get(name)]
         message = str(body.get("message") or error.response.text[:EXCERPT_CHARACTERS] or error.message)
         return CallError(
-            self._hidden(message),
+            hidden(message, self._secret),
             status=error.status_code,
             code=" ".join(codes),
             retry_after=headers.get("retry-after"),
             limits=rate_limits(headers),
         )
 
-    def _hidden(self, text: str) -> str:
-        """TEXT without the key, should a server repeat it."""
-        return well_formed(text.replace(self._secret, "[key]") if self._secret else text)
-
 
 def open_openai(choice: ModelChoice) -> OpenAIModel:
     """A model at OpenAI, or at the server the user named."""
-    return OpenAIModel(choice.model, _checked_url(choice.base_url or OPENAI_URL))
+    return OpenAIModel(choice.model, checked_url(choice.base_url or OPENAI_URL))
 
 
 def open_vllm(choice: ModelChoice) -> OpenAIModel:
@@ -135,27 +136,12 @@ def open_vllm(choice: ModelChoice) -> OpenAIModel:
     url, separator, name = choice.model.partition("#")
     if not separator or not name or choice.base_url is not None:
         raise BadSettings(f"write --model vllm:http://host:8000/v1#name, not vllm:{choice.model}")
-    return OpenAIModel(name, _checked_url(url))
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadSettings(f"{url!r} is no address of a server; write it as http://host:8000/v1")
-    if parts.username or parts.password or parts.query:
-        raise BadSettings(
-            "a base URL is stored with every label and must hold no key; put it into OPENAI_API_KEY"
-        )
-    return url.rstrip("/")
+    return OpenAIModel(name, checked_url(url))
 
 
 def _key_for(base_url: str) -> str:
     """The key from the environment; only OpenAI itself insists on one."""
-    try:
-        from label.chat_models.keys import ProviderKeys
-    except ModuleNotFoundError as error:
-        raise MissingExtra.of("pydantic-settings", "judge") from error
-    key = ProviderKeys().openai_api_key
+    key = provider_keys().openai_api_key
     if key is None and base_url == OPENAI_URL:
         raise BadSettings("no key for OpenAI; put it into the environment as OPENAI_API_KEY")
     return "" if key is None else key.get_secret_value()
@@ -171,8 +157,15 @@ def _open_client(key: str, base_url: str) -> "openai.AsyncOpenAI":
 
 def _body(request: ChatRequest) -> dict[str, object]:
     messages = [{"role": role, "content": content} for role, content in request.messages]
-    schema = {} if request.response_schema is None else {"response_format": request.response_schema}
-    return {"model": request.model, "messages": messages, **schema, **request.sampling}
+    return {"model": request.model, "messages": messages, **_format(request), **request.sampling}
+
+
+def _format(request: ChatRequest) -> dict[str, object]:
+    """The schema as OpenAI and vLLM take it."""
+    if request.response_schema is None:
+        return {}
+    schema = {"name": SCHEMA_NAME, "strict": True, "schema": request.response_schema}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def _text_of(content: object) -> str:
@@ -186,28 +179,3 @@ def _text_of(content: object) -> str:
 def _refusal_of(message: Mapping[str, Any]) -> str | None:
     refusal = message.get("refusal")
     return well_formed(refusal) if isinstance(refusal, str) and refusal else None
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def rate_limits(headers: Mapping[str, str]) -> RateLimits:
-    """What the x-ratelimit headers of a response say is left."""
-    return RateLimits(
-        remaining_requests=_whole(headers.get("x-ratelimit-remaining-requests")),
-        remaining_tokens=_whole(headers.get("x-ratelimit-remaining-tokens")),
-        reset_requests_s=duration_s(headers.get("x-ratelimit-reset-requests")),
-        reset_tokens_s=duration_s(headers.get("x-ratelimit-reset-tokens")),
-    )
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch("[0-9]{1,15}", text) else None
-
-
-def duration_s(text: str | None) -> float | None:
-    """Seconds in a text such as `6m0s` or `20ms`; None if it is none."""
-    if not text or re.fullmatch(f"(?:{DURATION_PART.pattern})+", text) is None:
-        return None
-    return sum(float(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(text))

@@ -1,8 +1,11 @@
 """Money: reserved before a request is sent, settled by what it used, never past the cap."""
 
 import asyncio
+from collections import deque
 
 from store.errors import BudgetReached
+
+ROUNDING_USD = 1e-12
 
 
 class Budget:
@@ -12,31 +15,34 @@ class Budget:
         self.cap_usd = cap_usd
         self.spent_usd = 0.0
         self.reserved_usd = 0.0
-        self._changed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def reserve(self, cost_usd: float) -> None:
         """Set COST_USD aside, waiting for requests under way if only they stand in the way.
 
         Raises BudgetReached if it would pass the cap.
         """
-        async with self._changed:
-            while not self._fits(cost_usd):
-                if self.reserved_usd <= 0:
-                    raise BudgetReached(self._message(cost_usd))
-                await self._changed.wait()
-            self.reserved_usd += cost_usd
+        while not self._fits(cost_usd):
+            if self.reserved_usd <= 0:
+                raise BudgetReached(self._message(cost_usd))
+            place = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            await place
+        self.reserved_usd += cost_usd
 
-    async def settle(self, reserved_usd: float, cost_usd: float) -> None:
+    def settle(self, reserved_usd: float, cost_usd: float) -> None:
         """Let a reservation go and book what was really paid."""
-        async with self._changed:
-            self.reserved_usd = max(0.0, self.reserved_usd - reserved_usd)
-            if self.reserved_usd < 1e-12:
-                self.reserved_usd = 0.0
-            self.spent_usd += cost_usd
-            self._changed.notify_all()
+        self.reserved_usd = max(0.0, self.reserved_usd - reserved_usd)
+        if self.reserved_usd < ROUNDING_USD:
+            self.reserved_usd = 0.0
+        self.spent_usd += cost_usd
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
 
     def _fits(self, cost_usd: float) -> bool:
-        return self.cap_usd is None or self.spent_usd + self.reserved_usd + cost_usd <= self.cap_usd + 1e-12
+        return self.cap_usd is None or self.spent_usd + self.reserved_usd + cost_usd <= self.cap_usd
 
     def _message(self, cost_usd: float) -> str:
         return (

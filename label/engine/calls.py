@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,9 +12,10 @@ from label.chat import CallError, ChatModel, ChatReply, ChatRequest, request_key
 from label.engine.breaker import Breaker
 from label.engine.budget import Budget
 from label.engine.clock import Clock
-from label.engine.failures import TRIES, Failure, backoff_s, classify, retry_after_s
+from label.engine.failures import TRIES, Failure, backoff_s, classify, may_be_charged, retry_after_s
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
+from label.engine.sent import request_row
 from store.errors import PreferablyError, ProviderStopped
 
 CompletionState = Literal["done", "refused", "blocked", "failed"]
@@ -46,6 +48,8 @@ class Attempts:
     failure: Failure | None
     tries: int
     elapsed_s: float
+    cost_usd: float
+    """Of all tries: one whose outcome is not known is taken to have cost the most it could."""
 
 
 class Caller:
@@ -75,6 +79,7 @@ class Caller:
         self._chance = chance
         self._breaker = Breaker(clock)
         self._known: dict[str, Completion] = {}
+        self._slots = asyncio.Semaphore(model.most_at_once) if model.most_at_once else None
         self.stopped: PreferablyError | None = None
         """Why no further request is sent; those under way still come to their end."""
 
@@ -102,20 +107,17 @@ class Caller:
             raise
 
     def worst_case_usd(self, request: ChatRequest) -> float:
-        """The most REQUEST can cost: a token for every byte of the prompt, and the longest answer."""
-        return self.price.cost_usd(request.n_bytes, request.max_tokens)
+        """The most one try of REQUEST can cost: a token for every byte of the prompt, and the longest answer."""
+        return self.price.most_usd(request.n_bytes, request.max_tokens)
 
     async def _ask(self, request: ChatRequest, key: str) -> Completion:
-        reserved = self.worst_case_usd(request)
-        await self.budget.reserve(reserved)
-        cost = 0.0
-        try:
-            attempts = await self._attempts(request)
-            completion = self._completion(key, attempts, reserved)
-            cost = completion.cost_usd
-            await self._record("completions", self._row(completion, attempts))
-        finally:
-            await self.budget.settle(reserved, cost)
+        attempts = await self._attempts(request)
+        completion = _completion(key, attempts)
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        await asyncio.gather(  # one write and one fsync for both
+            self._record("requests", request_row(request, key, now, self._run_id)),
+            self._record("completions", self._row(completion, attempts, now)),
+        )
         self._notice(attempts)
         return completion
 
@@ -123,41 +125,75 @@ class Caller:
         """Try until there is an answer, an error for good, or no try left."""
         started = self._clock.time()
         tries = 0
+        cost_usd = 0.0
         while True:
-            outcome = await self._attempt(request)
+            outcome, cost = await self._paid_attempt(request)
             tries += 1
+            cost_usd += cost
             elapsed_s = self._clock.time() - started
             if isinstance(outcome, ChatReply):
-                return Attempts(outcome, None, None, tries, elapsed_s)
+                return Attempts(outcome, None, None, tries, elapsed_s, cost_usd)
             failure = classify(outcome)
             if failure.remedy == "stop":
                 raise _stopped(outcome)
             if failure.remedy == "give up" or tries == TRIES:
-                return Attempts(None, outcome, failure, tries, elapsed_s)
+                return Attempts(None, outcome, failure, tries, elapsed_s, cost_usd)
             await self._clock.sleep(self._wait_s(failure, outcome, tries))
 
-    async def _attempt(self, request: ChatRequest) -> ChatReply | CallError:
-        """One try, once its turn has come."""
-        async with self._pace.lane(request) as taken:
-            if self.stopped is not None:
-                raise self.stopped
-            sent_at = self._clock.time()
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    reply = await self.model.complete(request, self._timeout_s)
-            except TimeoutError:
-                error = CallError(f"no answer within {self._timeout_s:g} s", code="timeout")
-            except CallError as failed:
-                error = failed
-            else:
-                self._breaker.succeeded()
-                self._pace.answered(request, taken, reply)
-                return reply
-            self._note_failure(error, taken, sent_at)
+    async def _paid_attempt(self, request: ChatRequest) -> tuple[ChatReply | CallError, float]:
+        """One try once its turn has come, and what it cost; it costs the most it could until more is known."""
+        reserved = self.worst_case_usd(request)
+        await self.budget.reserve(reserved)
+        cost = 0.0
+        try:
+            async with self._pace.lane(request) as taken, self._slot():
+                if self.stopped is not None:
+                    raise self.stopped
+                cost, sent_at = reserved, self._clock.time()
+                outcome = await self._send(request)
+                cost = self._cost_usd(outcome, reserved)
+                self._note(request, outcome, taken, sent_at)
+        finally:
+            self.budget.settle(reserved, cost)
+        return outcome, cost
+
+    def _slot(self) -> AbstractAsyncContextManager[object]:
+        """A place at a model that works on a few requests at once: waiting for it is not the request's time."""
+        return nullcontext() if self._slots is None else self._slots
+
+    def _cost_usd(self, outcome: ChatReply | CallError, reserved: float) -> float:
+        if isinstance(outcome, CallError):
+            return reserved if may_be_charged(outcome) else 0.0
+        if outcome.prompt_tokens is None:
+            return reserved  # a server that tells no usage is assumed to charge the worst case
+        return self.price.cost_usd(
+            outcome.prompt_tokens,
+            outcome.completion_tokens,
+            outcome.cached_tokens,
+            outcome.cache_written_tokens,
+        )
+
+    async def _send(self, request: ChatRequest) -> ChatReply | CallError:
+        """Send REQUEST once."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self.model.complete(request, self._timeout_s)
+        except TimeoutError:
+            return CallError(f"no answer within {self._timeout_s:g} s", code="timeout", may_be_charged=True)
+        except CallError as error:
             return error
 
-    def _note_failure(self, error: CallError, taken: float, sent_at: float) -> None:
+    def _note(
+        self, request: ChatRequest, outcome: ChatReply | CallError, taken: float, sent_at: float
+    ) -> None:
         """Let pace and breaker know, while the lane is still held."""
+        if isinstance(outcome, CallError):
+            self._note_failure(outcome, taken, sent_at)
+        else:
+            self._breaker.succeeded()
+            self._pace.answered(request, taken, outcome)
+
+    def _note_failure(self, error: CallError, taken: float, sent_at: float) -> None:
         self._pace.failed(taken)
         self._pace.observe(error.limits)
         failure = classify(error)
@@ -183,27 +219,11 @@ class Caller:
         if failure.remedy in ("give up", "pace"):
             self._breaker.gave_up(str(error))
 
-    def _completion(self, key: str, attempts: Attempts, reserved: float) -> Completion:
-        reply = attempts.reply
-        if reply is None:
-            given_up: CompletionState = attempts.failure.state if attempts.failure else "failed"
-            return Completion(key, given_up, None, str(attempts.error), is_new=True)
-        prompt_tokens = reply.prompt_tokens
-        cost = (
-            reserved  # a server that tells no usage is assumed to charge the worst case
-            if prompt_tokens is None
-            else self.price.cost_usd(prompt_tokens, reply.completion_tokens, reply.cached_tokens)
-        )
-        state, why = _state_of(reply)
-        return Completion(
-            key, state, reply.text, why, cost, prompt_tokens or 0, reply.completion_tokens, is_new=True
-        )
-
-    def _row(self, completion: Completion, attempts: Attempts) -> dict[str, object]:
+    def _row(self, completion: Completion, attempts: Attempts, now: str) -> dict[str, object]:
         reply = attempts.reply or ChatReply("", "", "")
         return {
             "request_key": completion.request_key,
-            "provider": f"{self.model.provider} {self.model.base_url}".strip(),
+            "provider": f"{self.model.provider} {reply.answered_by or self.model.base_url}".strip(),
             "model": self.model.model,
             "model_returned": reply.model_returned or None,
             "request_id": reply.request_id or None,
@@ -218,9 +238,27 @@ class Caller:
             "price": self.price.as_json(),
             "attempts": attempts.tries,
             "elapsed_s": attempts.elapsed_s,
-            "created_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+            "created_at": now,
             "run_id": self._run_id,
         }
+
+
+def _completion(key: str, attempts: Attempts) -> Completion:
+    reply, cost_usd = attempts.reply, attempts.cost_usd
+    if reply is None:
+        given_up: CompletionState = attempts.failure.state if attempts.failure else "failed"
+        return Completion(key, given_up, None, str(attempts.error), cost_usd, is_new=True)
+    state, why = _state_of(reply)
+    return Completion(
+        key,
+        state,
+        reply.text,
+        why,
+        cost_usd,
+        reply.prompt_tokens or 0,
+        reply.completion_tokens,
+        is_new=True,
+    )
 
 
 def _state_of(reply: ChatReply) -> tuple[CompletionState, str | None]:

@@ -30,20 +30,39 @@ QUOTA_CODES = frozenset(
         "billing_error",
         "billing_hard_limit_reached",
         "billing_not_active",
+        "contract_spend_limit_reached",
         "budget_exceeded",
         "credit_balance_too_low",
+        "enforced_spend_limit_reached",
         "exceeded_current_quota_error",
         "insufficient_quota",
         "invalid_api_key",
+        "linked_organization_spend_limit_reached",
         "quota_exceeded",
         "spend_limit_reached",
     }
 )
 """Codes of errors that no retry can cure, whatever status carries them."""
 
+QUOTA_WORDS = (
+    "credit balance is too low",
+    "reached your specified api usage",
+    "specified workspace api usage",
+)
+"""Anthropic's words for an empty account and for limits its users set: plain 400s without a code of their own."""
+
+CHARGED_STATUSES = frozenset({502, 504, 524})
+"""A gateway lost the answer, which may well have been written, and charged."""
+
 FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
 LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
-LENGTH_WORDS = ("context length", "maximum context", "context window", "too many tokens")
+LENGTH_WORDS = (
+    "context length",
+    "maximum context",
+    "context window",
+    "too many tokens",
+    "prompt is too long",
+)
 FILTER_WORDS = ("content management policy", "content filter", "content policy")
 
 
@@ -71,6 +90,8 @@ def classify(error: CallError) -> Failure:
     codes = set(error.code.lower().split())
     if codes & QUOTA_CODES or error.status in STOP_STATUSES:
         return STOP
+    if error.status in (400, 429) and _says(error, QUOTA_WORDS):
+        return STOP
     if error.status is None or error.status >= 500 or error.status in RETRY_STATUSES:
         return RETRY
     if error.status == 429:
@@ -80,12 +101,21 @@ def classify(error: CallError) -> Failure:
 
 def _about_request(error: CallError, codes: set[str]) -> Failure:
     """The class of a status that says the request itself is at fault."""
-    text = str(error).lower()
-    if codes & FILTER_CODES or any(words in text for words in FILTER_WORDS):
+    if codes & FILTER_CODES or _says(error, FILTER_WORDS):
         return BLOCKED
-    if error.status == 413 or codes & LENGTH_CODES or any(words in text for words in LENGTH_WORDS):
+    if error.status == 413 or codes & LENGTH_CODES or _says(error, LENGTH_WORDS):
         return UNFIT
     return REFUSED_REQUEST
+
+
+def _says(error: CallError, words: tuple[str, ...]) -> bool:
+    text = str(error).lower()
+    return any(phrase in text for phrase in words)
+
+
+def may_be_charged(error: CallError) -> bool:
+    """Whether the provider may have answered, and charge for it, although no answer arrived."""
+    return error.may_be_charged or error.status in CHARGED_STATUSES
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

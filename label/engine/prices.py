@@ -24,11 +24,26 @@ class PriceTag:
     """Who says so: the user, the settings file, a price table and its version."""
     date: str
     """The day the price was looked up."""
+    cache_written: float | None = None
+    """Of prompt tokens that the provider writes into its cache; None: as `input`."""
 
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """What a request with these tokens costs; the cached ones are part of the prompt's."""
-        fresh = prompt_tokens - cached_tokens
-        return (fresh * self.input + cached_tokens * self.cached + completion_tokens * self.output) / MILLION
+    def cost_usd(
+        self,
+        prompt_tokens: int,
+        completion_tokens: int,
+        cached_tokens: int = 0,
+        cache_written_tokens: int = 0,
+    ) -> float:
+        """What a request with these tokens costs; the cached and the written ones are part of the prompt's."""
+        fresh = prompt_tokens - cached_tokens - cache_written_tokens
+        written = self.input if self.cache_written is None else self.cache_written
+        prompt = fresh * self.input + cached_tokens * self.cached + cache_written_tokens * written
+        return (prompt + completion_tokens * self.output) / MILLION
+
+    def most_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The most it could cost: every prompt token at the dearest of its prices."""
+        dearest = max(self.input, self.cached, self.cache_written or 0.0)
+        return (prompt_tokens * dearest + completion_tokens * self.output) / MILLION
 
     def as_json(self) -> str:
         """The price as it is stored with each completion."""
@@ -89,6 +104,9 @@ def _listed(model: str, base_url: str) -> PriceTag | None:
                 _per_million(model, provider_url, output_tokens=PRICED_TOKENS),
                 f"genai-prices {genai_prices.__version__}",
                 _today(),
+                _per_million(
+                    model, provider_url, input_tokens=PRICED_TOKENS, cache_write_tokens=PRICED_TOKENS
+                ),
             )
         except LookupError:
             continue

@@ -5,7 +5,6 @@ SELECT
 FROM ratings
 WHERE request_key IN (SELECT unnest(CAST($keys AS UUID[])))
     AND labeler = $labeler
-    AND template = $template
     AND parser_version = $parser_version
     AND state <> 'failed'
 GROUP BY request_key

@@ -1,18 +1,8 @@
--- The texts of some conversations, turn by turn.
-SELECT DISTINCT
-    CAST(paths.conversation_id AS VARCHAR) AS conversation_id,
-    paths.position,
-    CAST(paths.message_id AS VARCHAR) AS message_id,
-    messages.role,
-    messages.content
-FROM (
-    SELECT
-        conversation_id,
-        unnest(message_ids) AS message_id,
-        generate_subscripts(message_ids, 1) AS position
-    FROM conversations
-    WHERE conversation_id IN (SELECT unnest(CAST($conversation_ids AS UUID[])))
-) AS paths
-JOIN messages
-    ON messages.message_id = paths.message_id
-ORDER BY 1, 2
+-- The texts of messages that were written at these versions: the rest of the table is not read.
+SELECT
+    CAST(message_id AS VARCHAR) AS message_id,
+    role,
+    content
+FROM messages
+WHERE version IN (SELECT unnest(CAST($versions AS BIGINT[])))
+    AND message_id IN (SELECT unnest(CAST($message_ids AS UUID[])))

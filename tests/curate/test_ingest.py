@@ -39,7 +39,8 @@ def state_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
 
 
 def counts(report: IngestReport) -> tuple[int, ...]:
-    return tuple(report.total().values())
+    total = report.total()
+    return tuple(total[name] for name in ("read", "kept", "rejected", "new_conversations", "new_messages"))
 
 
 def written(path: Path, records: list[object]) -> Path:

@@ -1,12 +1,14 @@
 """A real HTTP server that speaks chat completions and misbehaves on command, and stores to judge."""
 
+import asyncio
 import hashlib
 import json
+import selectors
 import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -224,3 +226,39 @@ def store(tmp_path: Path) -> Store:
             ),
         ],
     )
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose waits pass at once: its time jumps to the next thing that is due."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(_Leap(self))
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Leap(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("every task waits for another one")
+        self._loop.now += max(0.0, timeout)
+        return super().select(0)
+
+
+def run_virtually(work: Coroutine[object, object, object]) -> tuple[object, float]:
+    """What WORK returns, and how many seconds it would have taken."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        result = runner.run(work)
+        return result, runner.get_loop().time()
+
+
+@pytest.fixture
+def virtually() -> Callable[[Coroutine[object, object, object]], tuple[object, float]]:
+    """Runs a coroutine in simulated time."""
+    return run_virtually

@@ -427,7 +427,7 @@ def test_every_sampling_parameter_is_sent_and_reasoning_models_get_theirs(store,
     run_judge(store, server, draw=Draw(limit=1))
     assert server.bodies[0]["temperature"] == 0.0
     assert server.bodies[0]["top_p"] == 1.0
-    assert server.bodies[0]["max_tokens"] == 1024
+    assert server.bodies[0]["max_tokens"] == 2048
     sampling = open_chat_model("gpt-5-mini", server.url).sampling(0.0, 99)
     assert sampling == {"max_completion_tokens": 99}
     assert open_chat_model("gpt-4o", server.url).sampling(None, 99) == {"max_tokens": 99}

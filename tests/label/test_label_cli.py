@@ -42,7 +42,7 @@ def test_judge_prints_counts_that_add_up(store, server, capsys) -> None:
 def test_judge_tells_people_the_mean_of_each_class(store, server, capsys) -> None:
     assert judge(store, server) == 0
     shown = capsys.readouterr().out
-    assert "4 turns: 0 reused, 4 done" in shown
+    assert "4 ratings: 0 reused, 4 done" in shown
     assert "mean rating" in shown
     assert "GPT3" in shown
 
@@ -61,8 +61,20 @@ def test_a_stopped_provider_is_one_line_and_exit_3(store, server, reply, capsys)
     server.rule = lambda _body: reply(401, {"error": {"message": "bad key"}})
     assert judge(store, server) == 3
     shown = capsys.readouterr()
-    assert shown.out == ""
+    counts = "4 ratings: 0 reused, 0 done, 0 unparsed, 0 refused, 0 blocked, 0 failed; $0.0000; 4 not done"
+    assert shown.out.strip() == counts
     assert shown.err.strip().splitlines()[-1].startswith("error: the provider stopped the run: 401 bad key")
+
+
+def test_a_stopped_run_tells_a_script_how_far_it_came(store, server, reply, capsys) -> None:
+    server.script.extend([reply(), reply(429, {"error": {"message": "x", "code": "insufficient_quota"}})])
+    server.rule = lambda _body: reply(401, {})
+    assert judge(store, server, "--json", "--concurrency", "1") == 3
+    shown = capsys.readouterr()
+    counts = json.loads(shown.out)
+    assert (counts["requested"], counts["done"], counts["remaining"]) == (4, 1, 3)
+    assert counts["cost_usd"] > 0
+    assert shown.err.startswith("error: ")
 
 
 def test_when_every_request_failed_the_exit_code_says_so(store, server, reply, capsys) -> None:

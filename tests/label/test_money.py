@@ -12,9 +12,9 @@ def test_a_request_that_could_pass_the_cap_is_not_sent() -> None:
     async def spend() -> None:
         budget = Budget(1.0)
         await budget.reserve(0.6)
-        await budget.settle(0.6, 0.5)
+        budget.settle(0.6, 0.5)
         await budget.reserve(0.5)
-        await budget.settle(0.5, 0.4)
+        budget.settle(0.5, 0.4)
         with pytest.raises(BudgetReached, match=r"\$0.9000 spent.*--max-cost 1"):
             await budget.reserve(0.2)
         assert budget.spent_usd == pytest.approx(0.9)
@@ -29,7 +29,7 @@ def test_a_request_waits_for_those_under_way_before_it_gives_up() -> None:
         waiting = asyncio.create_task(budget.reserve(0.5))
         await asyncio.sleep(0)
         assert not waiting.done()
-        await budget.settle(0.8, 0.1)
+        budget.settle(0.8, 0.1)
         await waiting
         assert budget.reserved_usd == pytest.approx(0.5)
 
@@ -40,7 +40,7 @@ def test_without_a_cap_everything_is_sent() -> None:
     async def spend() -> None:
         budget = Budget()
         await budget.reserve(1e9)
-        await budget.settle(1e9, 1e9)
+        budget.settle(1e9, 1e9)
 
     asyncio.run(spend())
 

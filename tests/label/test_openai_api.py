@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from label.chat import CallError, ChatReply, ChatRequest, open_chat_model
-from label.chat_models.openai_api import OpenAIModel, duration_s, rate_limits
+from label.chat_models.openai_api import OpenAIModel
+from label.chat_models.wire import duration_s, rate_limits
 from store.errors import BadSettings, MissingExtra, UnknownName
 
 KEY = "sk-canary-5f0c1d"

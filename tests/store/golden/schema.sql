@@ -22,7 +22,9 @@ CREATE TABLE comparisons(
     created_at TIMESTAMP NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
-    seq INTEGER NOT NULL);
+    seq INTEGER NOT NULL,
+    policy_a VARCHAR,
+    policy_b VARCHAR);
 CREATE TABLE completions(
     request_key UUID NOT NULL,
     provider VARCHAR NOT NULL,
@@ -139,6 +141,22 @@ CREATE TABLE rejects(
     byte_offset BIGINT NOT NULL,
     reason VARCHAR NOT NULL,
     excerpt VARCHAR NOT NULL,
+    "version" BIGINT NOT NULL);
+CREATE TABLE requests(
+    request_key UUID NOT NULL,
+    key_version INTEGER NOT NULL,
+    provider VARCHAR NOT NULL,
+    base_url VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    api_version VARCHAR NOT NULL,
+    messages VARCHAR[] NOT NULL,
+    response_schema VARCHAR,
+    sampling VARCHAR NOT NULL,
+    sample_index INTEGER NOT NULL,
+    repair_index INTEGER NOT NULL,
+    repairs UUID,
+    created_at TIMESTAMP NOT NULL,
+    run_id VARCHAR,
     "version" BIGINT NOT NULL);
 CREATE TABLE runs(
     run_id VARCHAR NOT NULL,

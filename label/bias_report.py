@@ -1,0 +1,127 @@
+"""`label bias`: the bias report on stored verdicts, kept with a run, and its gates."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from label.agree import check_words, is_chosen, voice_of
+from label.bias import BiasReport, bias_of
+from label.measures import Resampling, check_statistics
+from label.rating_agreement import Score, read_scores
+from label.rating_length import heatmap_of, length_measures, prompt_lengths
+from label.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
+from label.win_rates import Lengths, read_lengths
+from store.errors import CheckFailed, RequestError
+
+if TYPE_CHECKING:
+    from store.db import Reading, Store
+
+
+@dataclass(frozen=True, slots=True)
+class BiasSettings:
+    """What a user may ask of `label bias`."""
+
+    by: tuple[str, ...] = ("judges",)
+    """Labelers, or words for all of a kind."""
+    scale: str | None = None
+    """Only verdicts on this scale."""
+    max_flip_rate: float | None = None
+    """Fail where a labeler contradicts itself more often when the order is turned."""
+    max_unparsed: float | None = None
+    """Fail where a larger share of the verdicts could not be read."""
+    resampling: Resampling = field(default_factory=Resampling)
+
+
+def bias_report(store: "Store", settings: BiasSettings) -> list[BiasReport]:
+    """One report for each labeler asked about, stored with a run unless the store is looked at in the past.
+
+    Raises UnknownName for a labeler that is not there, RequestError if it compared nothing.
+    """
+    from store.runs import run_of
+
+    check_statistics()
+    reports = _reports(store, settings)
+    if store.at is not None:
+        return reports
+    with run_of(store, "label bias", asdict(settings)) as run:
+        run.finish({report.labeler: report.as_json() for report in reports})
+    return reports
+
+
+def _reports(store: "Store", settings: BiasSettings) -> list[BiasReport]:
+    with store.read() as reading:
+        return read_reports(reading, settings)
+
+
+def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]:
+    """The reports, inside a turn; a command that has just compared calls this at its end."""
+    verdicts = [one for one in read_verdicts(reading) if settings.scale in (None, one.scale)]
+    scores = read_scores(reading)
+    lengths = read_lengths(reading)
+    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths)
+    found = voices(labels, settings.by)
+    if not found:
+        raise RequestError(f"no labels by {', '.join(settings.by)}; compare answers with: label compare")
+    return [_report(name, labelers, labels, settings) for name, labelers in sorted(found.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Everything a report may need, of all labelers."""
+
+    verdicts: Sequence[Verdict]
+    merged: Sequence[Merged]
+    scores: Sequence[Score]
+    lengths: Lengths
+
+
+def voices(labels: Labels, words: Sequence[str]) -> dict[str, set[str]]:
+    """Whose labels are reported together: people as one, unless one of them is named.
+
+    Raises UnknownName for a word that names nobody.
+    """
+    everyone: list[Merged | Score] = [*labels.merged, *labels.scores]
+    check_words(words, {one.labeler for one in everyone})
+    found: dict[str, set[str]] = {}
+    for one in everyone:
+        if is_chosen(one, words):
+            name = one.labeler if one.labeler in words else voice_of(one)
+            found.setdefault(name, set()).add(one.labeler)
+    return found
+
+
+def _report(name: str, labelers: set[str], labels: Labels, settings: BiasSettings) -> BiasReport:
+    own = [one for one in labels.verdicts if one.labeler in labelers]
+    others = [one for one in labels.merged if one.labeler not in labelers]
+    report = bias_of(name, own, labels.lengths, settings.resampling, others)
+    prompts = prompt_lengths([one for one in labels.scores if one.labeler in labelers], labels.lengths)
+    if not prompts:
+        return report
+    measures = [*report.measures, *length_measures(prompts, settings.resampling)]
+    return replace(report, measures=measures, heatmap=heatmap_of(name, prompts))
+
+
+def check_gates(reports: Sequence[BiasReport], settings: BiasSettings) -> None:
+    """Raises CheckFailed, naming every labeler and figure that passes a bound."""
+    faults = [
+        *_above(reports, "flip_rate", settings.max_flip_rate, "--max-flip-rate"),
+        *_above(reports, "unparsed_rate", settings.max_unparsed, "--max-unparsed"),
+    ]
+    if faults:
+        raise CheckFailed("; ".join(faults))
+
+
+def _above(reports: Sequence[BiasReport], measure: str, bound: float | None, option: str) -> list[str]:
+    if bound is None:
+        return []
+    found = [(report.labeler, report.value(measure)) for report in reports if report.states]
+    unknown = [
+        f"{labeler} has no {measure}: nothing was judged in both orders"
+        for labeler, value in found
+        if value is None
+    ]
+    return unknown + [
+        f"{labeler} has a {measure} of {value:.4f}, above {option} {bound:g}"
+        for labeler, value in found
+        if value is not None and value > bound
+    ]

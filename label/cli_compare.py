@@ -1,0 +1,280 @@
+"""`label compare`: which of two responses is better."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from label.cli_models import Asking, model_options
+from store.console import (
+    CONTEXT,
+    echo,
+    echo_json,
+    json_option,
+    note,
+    progress,
+    store_option,
+    table,
+    wait_option,
+)
+from store.errors import CheckFailed, PreferablyError
+
+if TYPE_CHECKING:
+    from label.chat import ChatModel
+    from label.compare import CompareForecast, CompareReport
+    from label.comparison_job import CompareSettings
+    from label.comparison_tally import CompareTally
+    from label.engine.prices import PriceTag
+    from label.pairing import Orders, Which
+    from store.db import Store
+
+COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  label compare --model gpt-4 --dry-run
+  label compare --model gpt-4 --policies rs-7b,sft-7b --max-cost 5
+  label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
+  label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1
+  label compare --model offline --pairs all
+""",
+)
+@click.option(
+    "--pairs",
+    "which",
+    type=click.Choice(["random", "all", "first-two"]),
+    default="random",
+    show_default=True,
+    help="Of each prompt, and of each two policies that meet there.",
+)
+@click.option(
+    "--policies", metavar="A,B", help="Compare these with one another: sampled policies or model labels."
+)
+@click.option("--against", metavar="NAME", help="Compare every policy, or each of --policies, with this one.")
+@click.option(
+    "--scale",
+    default="camels5",
+    show_default=True,
+    help="What the judge may answer: xwin4, camels5, arena5 or binary.",
+)
+@click.option(
+    "--orders",
+    type=click.Choice(["both", "hashed"]),
+    default="both",
+    show_default=True,
+    help="Show each pair both ways, or one way that a hash of prompt and responses decides.",
+)
+@click.option(
+    "--template",
+    default="pair-reference/1",
+    show_default=True,
+    help="What the judge is told: pair-reference/1 or pair-plain/1.",
+)
+@click.option("--split", metavar="NAME=SHARE,…", help="Report by part; a prompt's hash decides its part.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge a draw of N prompts.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask about at most N pairs.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@model_options
+@click.option(
+    "--max-flip-rate",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="End with exit code 1 if the orders contradict each other in a larger share of pairs.",
+)
+@click.option("--dry-run", is_flag=True, help="Print calls, tokens and cost; ask and write nothing.")
+@wait_option
+@json_option
+@store_option
+def compare(
+    *,
+    which: str,
+    policies: str | None,
+    against: str | None,
+    scale: str,
+    orders: str,
+    template: str,
+    split: str | None,
+    sample: int | None,
+    limit: int | None,
+    seed: int,
+    asking: Asking,
+    max_flip_rate: float | None,
+    dry_run: bool,
+    wait_s: float,
+    as_json: bool,
+    store_path: Path,
+) -> None:
+    """Have a model say which of two responses to the same prompt is better, and how much.
+
+    Responses are draws of policies and the answers of conversations. Each pair is shown in both orders;
+    the two verdicts make a win, a weak win (one order ties), a tie or a conflict. Identical responses tie
+    without a call. What is judged already is not asked again, and no answer is paid for twice: the same
+    command again continues.
+    """
+    from label.comparison_job import CompareSettings
+    from label.pairing import Pairing, Split
+    from store.config import load_config
+    from store.db import Store
+
+    config = load_config()
+    model = asking.open_model()
+    settings = CompareSettings(
+        pairing=Pairing(
+            which=cast("Which", which),
+            policies=_names(policies),
+            against=against,
+            sample=sample,
+            seed=seed,
+            limit=limit,
+        ),
+        scale=scale,
+        template=template,
+        orders=cast("Orders", orders),
+        split=Split() if split is None else Split.parse(split),
+        labeler=asking.labeler,
+        temperature=asking.chosen_temperature(),
+        max_tokens=asking.max_tokens,
+        max_cost_usd=asking.max_cost,
+        limits=asking.limits(config, model),
+        timeout_s=asking.timeout,
+        max_unparsed=asking.max_unparsed,
+    )
+    tag = asking.price_tag(config, model)
+    store = Store(store_path, wait_s=wait_s)
+    if dry_run:
+        _forecast(store, model, tag, settings, as_json=as_json)
+    else:
+        _compare(store, model, tag, settings, max_flip_rate, as_json=as_json)
+
+
+def _names(policies: str | None) -> tuple[str, ...]:
+    names = [] if policies is None else [name.strip() for name in policies.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _compare(
+    store: "Store",
+    model: "ChatModel",
+    price: "PriceTag",
+    settings: "CompareSettings",
+    max_flip_rate: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    from label.compare import compare_store, pairs_to_judge
+    from label.comparison_job import new_tally
+
+    model.check()
+    plan = pairs_to_judge(store, settings)
+    tally = new_tally(settings)
+    try:
+        with progress("comparing", len(plan)) as advance:
+            report = compare_store(store, model, price, settings, advance=advance, plan=plan, tally=tally)
+    except (PreferablyError, KeyboardInterrupt):
+        _echo_stopped(tally, as_json=as_json)
+        raise
+    if as_json:
+        echo_json(report.as_json())
+    else:
+        _echo_report(report)
+    for reason in report.reasons():
+        note(f"no verdict: {reason}")
+    if report.tally.fresh.total() == report.tally.fresh["error"] > 0:
+        raise PreferablyError(f"all {report.tally.fresh['error']} pairs failed; the same command tries again")
+    _check_flip_rate(report.tally.conflict_rate, max_flip_rate)
+
+
+def _check_flip_rate(rate: float | None, bound: float | None) -> None:
+    if bound is None:
+        return
+    if rate is None:
+        raise CheckFailed("--max-flip-rate has nothing to go by: no pair has a verdict in both orders")
+    if rate > bound:
+        raise CheckFailed(
+            f"the two orders contradict each other in {rate:.4f} of pairs, above --max-flip-rate {bound:g}"
+        )
+
+
+def _echo_stopped(tally: "CompareTally", *, as_json: bool) -> None:
+    """What a run came to that could not go on, before its error is printed."""
+    if tally.requested == 0:
+        return
+    if as_json:
+        echo_json({**tally.counts(), "remaining": tally.remaining})
+    else:
+        echo(f"{_counts(tally)}; {tally.remaining} not done")
+
+
+def _counts(tally: "CompareTally") -> str:
+    counts = tally.counts()
+    words = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
+    return f"{counts['requested']} pairs: {words}; {tally.identical} identical; ${tally.cost_usd:.4f}"
+
+
+def _echo_report(report: "CompareReport") -> None:
+    tally = report.tally
+    echo(_counts(tally))
+    if tally.conflict_rate is not None:
+        echo(
+            f"the two orders contradict each other in {tally.conflict_rate:.1%} of {tally.in_both_orders} pairs"
+        )
+    orders = "both orders merged" if report.settings.orders == "both" else "one order each"
+    echo(f"verdicts by {report.labeler} on {report.settings.scale}, {orders}; wins by strength:")
+    echo(table(("", *tally.parts), _rows(report)))
+    if report.bias is None:
+        note("no bias report: it needs the libraries of pip install 'preferably[agree]'")
+        return
+    echo(f"what all verdicts of {report.labeler} on {report.settings.scale} depend on:")
+    for line in report.bias.lines():
+        echo(f"  {line}")
+
+
+def _rows(report: "CompareReport") -> list[tuple[object, ...]]:
+    """Pairs of each part by strength of the win, then by state; with shares of all pairs won."""
+    parts = list(report.tally.parts.values())
+    strengths = [
+        (name, *(_count_and_share(part.strengths[name], part.strengths.total()) for part in parts))
+        for name, _ in report.tally.scale.strengths
+    ]
+    states = [
+        (state, *(part.states[state] for part in parts))
+        for state, count in report.tally.states.items()
+        if count and state != "win"
+    ]
+    return [*strengths, *states, ("pairs", *(part.pairs for part in parts))]
+
+
+def _count_and_share(count: int, total: int) -> str:
+    return f"{count} ({count / total:.1%})" if total else "0"
+
+
+def _forecast(
+    store: "Store", model: "ChatModel", price: "PriceTag", settings: "CompareSettings", *, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from label.compare import forecast
+
+    expected = forecast(store, model, price, settings)
+    if as_json:
+        echo_json({"dry_run": True, **asdict(expected), "price": asdict(price)})
+    else:
+        _echo_forecast(expected, price)
+
+
+def _echo_forecast(expected: "CompareForecast", price: "PriceTag") -> None:
+    echo(
+        f"{expected.requested} pairs, {expected.reused} of them judged already and {expected.identical} identical:"
+        f" {expected.calls} calls"
+    )
+    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
+    echo(
+        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
+        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
+    )
+
+
+COMMANDS = (compare,)

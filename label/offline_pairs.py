@@ -1,0 +1,38 @@
+"""How the offline judge compares two responses: it rates both by the example world's rule.
+
+Where the rule sees no difference and the scale has no tie, the texts decide, never the order shown.
+"""
+
+import json
+from collections.abc import Sequence
+
+from label.offline_world import rate
+from label.render import Turn, read_back
+from label.scales import SCALES, Scale
+from label.stored_verdicts import sign
+from label.verdict import ANALYSIS, VERDICT
+
+LARGEST_DIFFERENCE = 9
+"""Between two ratings from 1 to 10."""
+
+
+def scale_asked_for(messages: Sequence[Turn]) -> Scale | None:
+    """The scale whose labels a request explains; None if it asks for no comparison."""
+    rules = "\n".join(content for role, content in messages if role == "system")
+    return next((scale for scale in SCALES.values() if scale.in_words() in rules), None)
+
+
+def compare_responses(messages: Sequence[Turn], scale: Scale) -> str:
+    """The reply that says which of the two responses shown last is better.
+
+    Raises BadInput if the prompt is no question about the example world.
+    """
+    *prompt, (_, first), (_, second) = read_back(messages)
+    (rating_a, why_a), (rating_b, why_b) = rate(prompt, first), rate(prompt, second)
+    difference = (rating_a - rating_b) / LARGEST_DIFFERENCE
+    if difference == 0 and scale.tie is None:
+        difference = 0.01 if first > second else -0.01
+    fitting = (label for label in scale.labels if sign(label.margin) == sign(difference))
+    label = min(fitting, key=lambda label: abs(label.margin - difference))
+    analysis = f"Offline judge, by the rule of the example world: A: {why_a} B: {why_b}"
+    return json.dumps({ANALYSIS: analysis, VERDICT: label.name})

@@ -1,0 +1,147 @@
+"""What `label compare` prints and how it ends."""
+
+import json
+
+import pytest
+
+from label.cli import cli
+from label.render import read_back
+from label.scales import SCALES
+from store.console import run_command
+
+
+@pytest.fixture
+def pairs(tmp_path, write):
+    return write(
+        tmp_path / "pairs.duckdb",
+        [
+            (model, [("user", f"Question {number}"), ("assistant", text)])
+            for number in range(4)
+            for model, text in (("gpt-4", "A long answer."), ("gpt-3.5-turbo", f"No {number}."))
+        ],
+    )
+
+
+@pytest.fixture
+def judge(server, reply):
+    def rule(body):
+        messages = [(message["role"], message["content"]) for message in body["messages"]]
+        *_, (_, first), (_, second) = read_back(messages)
+        scale = next(scale for scale in SCALES.values() if scale.in_words() in messages[0][1])
+        label = scale.names[0] if len(first) > len(second) else scale.names[-1]
+        return reply(text=json.dumps({"analysis": "By length.", "verdict": label}))
+
+    server.rule = rule
+    return server
+
+
+def compare(store, server, *options: str) -> int:
+    model = ["--model", "a-judge", "--base-url", server.url]
+    return run_command(cli, ["compare", *model, "--store", str(store.path), *options])
+
+
+def test_compare_prints_counts_that_add_up(pairs, judge, capsys) -> None:
+    options = ("--price", "1", "--scale", "xwin4", "--split", "train=0.5,validation=0.5", "--json")
+    assert compare(pairs, judge, *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    names = ("reused", "done", "unparsed", "refused", "blocked", "failed")
+    assert result["requested"] == sum(result[name] for name in names) == 4
+    assert sum(result["states"].values()) == 4
+    assert result["states"]["win"] == 4
+    assert result["cost_usd"] == pytest.approx(8 * 120 / 1e6)
+    assert result["split"] == {"train": 0.5, "validation": 0.5}
+    assert sum(part["pairs"] for part in result["parts"]) == 4
+    assert sum(part["strengths"]["significantly better"] for part in result["parts"]) == 4
+    assert (result["scale"], result["template"], result["orders"]) == ("xwin4", "pair-reference/1", "both")
+    assert (result["conflict_rate"], result["identical"], result["schema_version"]) == (0.0, 0, 1)
+
+
+def test_compare_tells_people_how_strong_the_verdicts_are(pairs, judge, capsys) -> None:
+    assert compare(pairs, judge, "--policies", "gpt-4, gpt-3.5-turbo") == 0
+    shown = capsys.readouterr().out
+    assert "4 pairs: 0 reused, 4 done" in shown
+    assert "contradict each other in 0.0% of 4 pairs" in shown
+    assert "clearly better   4 (100.0%)" in shown
+    assert "order: flip rate 0.000" in shown
+    assert "verdicts: 4 win" in shown
+
+
+def test_a_dry_run_prints_calls_tokens_and_cost(pairs, judge, capsys) -> None:
+    assert compare(pairs, judge, "--dry-run", "--price-in", "3", "--price-out", "9") == 0
+    shown = capsys.readouterr().out
+    assert "4 pairs, 0 of them judged already and 0 identical: 8 calls" in shown
+    assert "$3 in, $9 out per million tokens, given" in shown
+    assert compare(pairs, judge, "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["calls"] == 8
+    assert judge.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scale", "xwin"), "no scale named 'xwin'; did you mean 'xwin4'?"),
+        (("--scale", "logprob"), "needs the probabilities of a judge's tokens"),
+        (("--template", "pair-plain"), "did you mean 'pair-plain/1'?"),
+        (("--split", "train=0.5"), "is no split"),
+        (("--policies", "gpt-4"), "names one policy"),
+        (("--against", "gpt-5"), "no policy named 'gpt-5'; did you mean 'gpt-4'?"),
+        (("--temperature", "hot"), "--temperature is a number"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_one_line_and_exit_2(pairs, judge, capsys, options, message) -> None:
+    assert compare(pairs, judge, *options) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+    assert judge.bodies == []
+
+
+def test_a_judge_that_follows_the_slot_fails_the_gate(pairs, server, reply, capsys) -> None:
+    server.rule = lambda _body: reply(text='{"analysis": "First.", "verdict": "a-is-better"}')
+    assert compare(pairs, server, "--max-flip-rate", "0.2", "--json") == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["conflict_rate"] == 1.0
+    assert "contradict each other in 1.0000 of pairs, above --max-flip-rate 0.2" in shown.err
+    assert compare(pairs, server, "--max-flip-rate", "1") == 0
+    assert compare(pairs, server, "--max-flip-rate", "1", "--orders", "hashed") == 1
+    assert "nothing to go by" in capsys.readouterr().err
+
+
+def test_when_every_request_failed_the_exit_code_says_so(pairs, server, reply, capsys) -> None:
+    server.rule = lambda _body: reply(422, {"error": {"message": "cannot"}})
+    assert compare(pairs, server) == 1
+    assert "all 4 pairs failed" in capsys.readouterr().err
+
+
+def test_a_stopped_run_says_how_far_it_came_and_exits_3(pairs, server, reply, capsys) -> None:
+    server.script.append(reply(text='{"analysis": "Both.", "verdict": "tie"}'))
+    server.script.append(reply(text='{"analysis": "Both.", "verdict": "tie"}'))
+    server.rule = lambda _body: reply(401, {"error": {"message": "bad key"}})
+    assert compare(pairs, server, "--concurrency", "1", "--json") == 3
+    shown = capsys.readouterr()
+    result = json.loads(shown.out)
+    assert (result["requested"], result["done"], result["remaining"]) == (4, 1, 3)
+    assert shown.err.strip().splitlines()[-1].startswith("error: the provider stopped the run: 401 bad key")
+
+
+@pytest.mark.data
+def test_real_conversations_with_one_prompt_and_several_models_are_compared(
+    tmp_path, judge, shared_data, capsys
+) -> None:
+    from curate.cli import cli as curate
+    from store.db import Store
+
+    store = Store(tmp_path / "real.duckdb")
+    file = shared_data / "conversations" / "derived" / "sharegpt_labeled_from_outputs.json.gz"
+    assert run_command(curate, ["ingest", "sharegpt", str(file), "--store", str(store.path)]) == 0
+    capsys.readouterr()
+    assert compare(store, judge, "--dry-run", "--json") == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert (expected["requested"], expected["identical"], expected["calls"]) == (1084, 7, 2154)
+    assert (
+        compare(store, judge, "--policies", "gpt-4-0314,gpt-3.5-turbo-0125", "--sample", "20", "--json") == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    assert (result["requested"], result["done"]) == (20, 20)
+    assert len(judge.bodies) == 40

@@ -1,0 +1,66 @@
+"""Scales are data: what every one of them must hold."""
+
+import pytest
+
+from label.scales import SCALES, XWIN4, Scale, scale_of
+from store.errors import BadSettings, UnknownName
+
+every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+
+
+@every_scale
+def test_margins_fall_from_a_to_b_and_mirror_each_other(scale: Scale) -> None:
+    margins = [label.margin for label in scale.labels]
+    assert margins == sorted(margins, reverse=True)
+    assert len(set(margins)) == len(margins)
+    assert margins == [-margin for margin in reversed(margins)]
+    assert margins[0] == 1.0
+    assert len(set(scale.names)) == len(scale.names)
+
+
+@every_scale
+def test_every_win_has_a_strength_of_its_own(scale: Scale) -> None:
+    sizes = [abs(label.margin) for label in scale.labels if label.margin]
+    assert {size for _, size in scale.strengths} == set(sizes)
+    assert [size for _, size in scale.strengths] == sorted(set(sizes), reverse=True)
+    for name, size in scale.strengths:
+        assert scale.strength_of(size) == scale.strength_of(-size) == name
+
+
+@every_scale
+def test_a_label_mirrored_speaks_of_the_other_response(scale: Scale) -> None:
+    for label, mirrored in zip(scale.labels, reversed(scale.labels), strict=True):
+        if label.margin > 0:
+            assert label.meaning.replace("response A", "response B") == mirrored.meaning
+
+
+def test_between_two_strengths_the_smaller_is_meant() -> None:
+    assert XWIN4.strength_of(0.875) == "better"
+    assert XWIN4.strength_of(-0.6) == "slightly better"
+    assert XWIN4.strength_of(0.125) == "negligibly better"
+
+
+def test_only_some_scales_have_a_tie() -> None:
+    assert {name: scale.tie for name, scale in SCALES.items()} == {
+        "xwin4": None,
+        "camels5": "tie",
+        "arena5": "A=B",
+        "binary": None,
+    }
+
+
+def test_a_misspelt_scale_gets_the_nearest_one() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'camels5'"):
+        scale_of("camel5")
+
+
+def test_a_scale_that_no_judge_can_answer_is_refused_with_its_reason() -> None:
+    with pytest.raises(BadSettings, match="needs the probabilities"):
+        scale_of("logprob")
+
+
+def test_no_scale_reads_as_another_in_a_prompt() -> None:
+    for scale in SCALES.values():
+        assert [other.name for other in SCALES.values() if other.in_words() in scale.in_words()] == [
+            scale.name
+        ]
