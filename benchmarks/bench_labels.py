@@ -159,7 +159,7 @@ def time_lookup(store: Store) -> None:
         started = time.perf_counter()
         found = reading.rows(
             named_sql("label", "known_ratings"),
-            {"keys": keys, "labeler": "gpt-4", "template": TEMPLATE, "parser_version": PARSER_VERSION},
+            {"keys": keys, "labeler": "gpt-4", "parser_version": PARSER_VERSION},
         )
         elapsed_s = time.perf_counter() - started
     print(f"resume: {len(found):,} of {len(keys):,} keys found in {elapsed_s:.2f} s")

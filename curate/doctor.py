@@ -13,7 +13,7 @@ from store.turns import holders
 
 EXTRAS = {
     "core": ("click", "duckdb", "polars", "pyarrow", "msgspec"),
-    "judge": ("openai", "anthropic", "aiolimiter", "genai-prices"),
+    "judge": ("openai", "anthropic", "genai-prices"),
     "train": ("torch", "transformers", "trl", "datasets", "accelerate"),
     "tui": ("textual",),
 }

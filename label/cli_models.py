@@ -55,10 +55,17 @@ class Asking:
         return value
 
     def price_tag(self, config: "Config", model: "ChatModel") -> "PriceTag":
-        """The price in force."""
+        """The price in force; several servers must cost the same."""
         from label.engine.prices import price_of
 
-        return price_of(model.model, model.base_url, self._given_price(), config.prices)
+        given = self._given_price()
+        urls = self.base_url or (model.base_url,)
+        tags = {price_of(model.model, url, given, config.prices) for url in urls}
+        if len({(tag.input, tag.cached, tag.output) for tag in tags}) > 1:
+            raise BadSettings(
+                "the servers cost differently; say what the dearest does with --price-in and --price-out"
+            )
+        return price_of(model.model, model.base_url, given, config.prices)
 
     def _given_price(self) -> "Price | None":
         from store.config import Price

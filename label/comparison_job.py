@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from label.chat import ChatModel, ChatRequest
@@ -281,6 +280,6 @@ class ComparisonJob:
             "state": opinion.state,
             "request_key": order.key,
             "parser_version": VERDICT_PARSER,
-            "created_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+            "created_at": utc_now().isoformat(),
             "run_id": self._run.run_id,
         }

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from label.chat import CallError, ChatReply, ChatRequest, open_chat_model, request_key
+from label.cli import cli
 from label.engine.endpoints import REST_S, Endpoints
 from label.engine.prices import price_of
 from label.judge import judge_store
 from label.rating_job import JudgeSettings
 from store.config import Limits
+from store.console import run_command
 
 
 @dataclass
@@ -182,3 +184,15 @@ def test_several_addresses_are_one_judge_and_answers_stay_when_servers_come_and_
     assert len(server.bodies) == 4
     with store.read() as reading:
         assert reading.rows("SELECT DISTINCT provider FROM completions") == [(f"openai {server.url}",)]
+
+
+def test_servers_that_cost_differently_need_a_price(store, server, capsys) -> None:
+    """One here costs nothing, one elsewhere is paid for: the first one's price must not stand for both."""
+    arguments = ["judge", "--model", "gpt-4o", "--store", str(store.path), "--dry-run"]
+    servers = ["--base-url", "https://api.openai.com/v1", "--base-url", "https://api.mistral.ai/v1"]
+    mixed = ["--base-url", "http://127.0.0.1:1/v1", "--base-url", "https://judges.example/v1"]
+    assert run_command(cli, [*arguments, *servers]) == 0
+    unknown = ["judge", "--model", "my-judge", "--store", str(store.path), "--dry-run"]
+    assert run_command(cli, [*unknown, *mixed]) == 2
+    assert "--price-in" in capsys.readouterr().err
+    assert run_command(cli, [*unknown, *mixed, "--price", "1"]) == 0

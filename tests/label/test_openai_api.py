@@ -120,6 +120,49 @@ def test_a_vllm_server_is_named_with_its_model() -> None:
         open_chat_model("vllm:http://host:8000/v1")
 
 
+def test_a_schema_goes_out_strict_and_the_answer_is_left_to_our_parser(server, reply) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    server.script.append(reply(text='{"a": '))
+
+    async def complete() -> ChatReply:
+        model = open_chat_model(f"vllm:{server.url}#judge")
+        request = ChatRequest("openai", server.url, "judge", (("user", "Hi"),), response_schema=schema)
+        try:
+            return await model.complete(request, 20.0)
+        finally:
+            await model.close()
+
+    assert asyncio.run(complete()).text == '{"a": '
+    assert server.bodies[0]["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "strict": True, "schema": schema},
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "takes_schema"),
+    [("gpt-4", False), ("gpt-4-turbo", False), ("gpt-3.5-turbo", False), ("gpt-4o", True), ("gpt-4.1", True)],
+)
+def test_models_from_before_structured_output_are_known(model, takes_schema) -> None:
+    assert open_chat_model(model, "http://h/v1").takes_schema is takes_schema
+
+
+def test_a_request_that_was_never_sent_was_not_charged(server) -> None:
+    url = server.url
+    server.close()
+    with pytest.raises(CallError) as failed:
+        ask(url)
+    assert not failed.value.may_be_charged
+
+
+def test_a_request_that_was_sent_may_have_been(server, reply) -> None:
+    server.script.extend([reply(resets=True), reply(200, "<html>"), reply(hangs=True)])
+    for timeout_s in (20.0, 20.0, 0.3):
+        with pytest.raises(CallError) as failed:
+            ask(server.url, timeout_s)
+        assert failed.value.may_be_charged
+
+
 def test_a_missing_library_names_its_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtra, match=r"preferably\[judge\]"):

@@ -70,6 +70,18 @@ def test_the_key_holds_every_field_of_a_request_and_nothing_else() -> None:
     }
 
 
+def test_a_repair_knows_what_it_repairs() -> None:
+    more = (*REQUEST.messages, ("assistant", "Hm."), ("user", "Again."))
+    repair = replace(REQUEST, messages=more, repair_index=1)
+    assert repair.repairs == REQUEST
+    assert REQUEST.repairs is None
+
+
+def test_a_schema_counts_towards_the_most_a_request_can_cost() -> None:
+    asked = replace(REQUEST, response_schema={"type": "object", "properties": {"é": {"type": "string"}}})
+    assert asked.n_bytes > REQUEST.n_bytes + 400
+
+
 def test_the_key_is_the_same_in_every_process() -> None:
     assert request_key(REQUEST) == "86b7d917-a1c5-41b3-d9a3-eb5c882e774b"
     code = (
