@@ -2,8 +2,8 @@
 
 Stored as UUID (16 bytes). On screen, in files and on the command line an id is its tag, a dash and
 32 hex digits: `m1-…` for a message, `c1-…` for a conversation, `s1-…` for a source, `k1-…` for a
-request key, `x1-…` for an export, `p1-…` for a comparison. The digit is the version of the canonical
-form below; a change of that form is a new digit.
+request key, `x1-…` for an export, `p1-…` for a comparison, `e1-…` for a selection. The digit is the
+version of the canonical form below; a change of that form is a new digit.
 
 Canonical form, version 1: BLAKE2b with a 16-byte digest, personalised with `pref.<tag>`, over
 - message: the 16 bytes of the parent's id (zeros at the root), the role in UTF-8, a zero byte, the

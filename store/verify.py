@@ -52,6 +52,23 @@ REFERENCES = {
     "decision_target": """
         SELECT count(*) FROM decisions WHERE target_kind = 'conversation'
         AND target_id NOT IN (SELECT conversation_id FROM conversations)""",
+    "reward_message": """
+        SELECT count(*) FROM rewards WHERE prompt_id NOT IN (SELECT message_id FROM messages)
+        OR response_id NOT IN (SELECT message_id FROM messages)""",
+    "selection_row_count": """
+        SELECT count(*) FROM selections WHERE row_count <>
+        (SELECT count(*) FROM selection_prompts AS rows WHERE rows.selection_id = selections.selection_id)
+        + (SELECT count(*) FROM selection_conversations AS rows WHERE rows.selection_id = selections.selection_id)
+        + (SELECT count(*) FROM selection_pairs AS rows WHERE rows.selection_id = selections.selection_id)""",
+    "selection_conversation": """
+        SELECT count(*) FROM selection_conversations
+        WHERE conversation_id NOT IN (SELECT conversation_id FROM conversations)""",
+    "selection_prompt": """
+        SELECT count(*) FROM selection_prompts WHERE prompt_id NOT IN (SELECT message_id FROM messages)""",
+    "selection_pair": """
+        SELECT count(*) FROM selection_pairs WHERE prompt_id NOT IN (SELECT message_id FROM messages)
+        OR chosen_id NOT IN (SELECT message_id FROM messages) OR rejected_id NOT IN (SELECT message_id FROM messages)
+        OR chosen_id = rejected_id""",
     "reject_source": "SELECT count(*) FROM rejects WHERE source_id NOT IN (SELECT source_id FROM sources)",
     "reject_twice": "SELECT count(*) - count(DISTINCT (source_id, record_number)) FROM rejects",
     "source_counts": """

@@ -293,3 +293,17 @@ FROM (
     GROUP BY prompt_id, response_id, policy
 )
 GROUP BY prompt_id, response_id;
+
+-- The latest number each reward model gave a response.
+CREATE VIEW as_of.current_rewards AS
+SELECT
+    prompt_id,
+    response_id,
+    reward_model,
+    revision,
+    arg_max_null(value, version * 1048576 + seq) AS value,
+    arg_max_null(n_tokens, version * 1048576 + seq) AS n_tokens,
+    arg_max_null(is_truncated, version * 1048576 + seq) AS is_truncated,
+    arg_max_null(state, version * 1048576 + seq) AS state
+FROM as_of.rewards
+GROUP BY prompt_id, response_id, reward_model, revision;

@@ -158,6 +158,18 @@ CREATE TABLE requests(
     created_at TIMESTAMP NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL);
+CREATE TABLE rewards(
+    prompt_id UUID NOT NULL,
+    response_id UUID NOT NULL,
+    reward_model VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    "value" FLOAT,
+    n_tokens INTEGER,
+    is_truncated BOOLEAN,
+    state VARCHAR NOT NULL,
+    run_id VARCHAR,
+    "version" BIGINT NOT NULL,
+    seq INTEGER NOT NULL);
 CREATE TABLE runs(
     run_id VARCHAR NOT NULL,
     command VARCHAR NOT NULL,
@@ -192,6 +204,41 @@ CREATE TABLE schema_migrations(
     applied_at TIMESTAMP NOT NULL);
 CREATE TABLE schema_views(
     sha256 VARCHAR NOT NULL);
+CREATE TABLE selection_conversations(
+    selection_id UUID NOT NULL,
+    conversation_id UUID NOT NULL,
+    part VARCHAR,
+    "version" BIGINT NOT NULL);
+CREATE TABLE selection_pairs(
+    selection_id UUID NOT NULL,
+    prompt_id UUID NOT NULL,
+    chosen_id UUID NOT NULL,
+    rejected_id UUID NOT NULL,
+    score_chosen DOUBLE,
+    score_rejected DOUBLE,
+    score_gap DOUBLE,
+    rank_chosen INTEGER,
+    rank_rejected INTEGER,
+    strength VARCHAR,
+    part VARCHAR,
+    "version" BIGINT NOT NULL);
+CREATE TABLE selection_prompts(
+    selection_id UUID NOT NULL,
+    prompt_id UUID NOT NULL,
+    part VARCHAR,
+    "version" BIGINT NOT NULL);
+CREATE TABLE selections(
+    selection_id UUID NOT NULL,
+    "name" VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    settings VARCHAR NOT NULL,
+    at_version BIGINT NOT NULL,
+    steps VARCHAR NOT NULL,
+    row_count BIGINT NOT NULL,
+    created_at TIMESTAMP NOT NULL,
+    run_id VARCHAR,
+    "version" BIGINT NOT NULL,
+    seq INTEGER NOT NULL);
 CREATE TABLE snapshots(
     "name" VARCHAR NOT NULL,
     at_version BIGINT NOT NULL,
