@@ -11,42 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from store.errors import BadInput, BadSettings, MissingExtra, UnknownName
-
-END_OF_TURN = "<|end_of_turn|>"  # OpenChat, section 4: one special token after every turn
-DEFAULT_CONDITION = "GPT4"
-"""The condition a template falls back to, OpenChat's expert class."""
+from store.chat_template import ChatTemplate, template_for
+from store.errors import BadInput, MissingExtra
 
 Turn = tuple[str, str]
 """(role, content)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatTemplate:
-    """A Jinja chat template with `{% generation %}` around what the assistant says."""
-
-    name: str
-    text: str
-    end_of_turn: str
-    """The token that closes a turn; it lies inside the `{% generation %}` block."""
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the template's text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    def with_default(self, condition: str) -> "ChatTemplate":
-        """This template, falling back to CONDITION where a caller names none."""
-        if "'" in condition or "\\" in condition:
-            raise BadSettings(f"a condition cannot hold a quote or a backslash: {condition!r}")
-        fallback = f"default('{condition}', true)"
-        return ChatTemplate(
-            self.name, self.text.replace(f"default('{DEFAULT_CONDITION}', true)", fallback), self.end_of_turn
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +37,6 @@ class Encoded:
     spans: tuple[tuple[int, int], ...]
     is_aligned: bool
     """Whether every assistant part begins and ends where a token does."""
-
-
-def template_names() -> list[str]:
-    """The names of the templates that come with the package."""
-    folder = resources.files("store") / "chat_templates"
-    return sorted(
-        file.name.removesuffix(".jinja") for file in folder.iterdir() if file.name.endswith(".jinja")
-    )
-
-
-def load_template(name: str) -> ChatTemplate:
-    """The template called NAME.
-
-    Raises UnknownName if there is none.
-    """
-    if name not in template_names():
-        raise UnknownName.of("chat template", name, template_names())
-    file = resources.files("store") / "chat_templates" / f"{name}.jinja"
-    return ChatTemplate(name, file.read_text(encoding="utf-8").rstrip("\n"), END_OF_TURN)
 
 
 def load_tokenizer(path: str | Path) -> Any:
@@ -155,8 +108,8 @@ class ChatFormat:
     @classmethod
     def load(cls, tokenizer_path: str | Path, template_name: str) -> "ChatFormat":
         """The tokenizer at a path, with the template's end of turn made a token where it is none yet."""
-        template = load_template(template_name)
         tokenizer = load_tokenizer(tokenizer_path)
+        template = template_for(tokenizer, template_name)
         add_end_of_turn(tokenizer, template)
         return cls(tokenizer, template)
 
@@ -173,19 +126,56 @@ class ChatFormat:
     def render(
         self, turns: Sequence[Turn], condition: str | None = None, *, is_prompt: bool = False
     ) -> Rendered:
-        """One text; with is_prompt it ends where the assistant is to begin, without a trailing space."""
+        """One text; with is_prompt it ends where the assistant is to begin, without a trailing space.
+
+        Raises BadInput where the template does not take these roles, or does not write a conversation as
+        the beginning of a longer one and so hides which part the assistant's is.
+        """
+        if is_prompt:
+            return Rendered(self._write(turns, condition, is_prompt=True)[0], ())
+        text, spans = self._write(turns, condition, is_prompt=False)
+        if self.template.marks_answers:
+            return Rendered(text, spans)
+        return Rendered(text, tuple(self._answer_spans(turns, condition, text)))
+
+    def _write(
+        self, turns: Sequence[Turn], condition: str | None, *, is_prompt: bool
+    ) -> tuple[str, tuple[tuple[int, int], ...]]:
+        from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        texts, spans = render_jinja_template(
-            conversations=[[{"role": role, "content": content} for role, content in turns]],
-            chat_template=self.template.text,
-            add_generation_prompt=is_prompt,
-            # Tracking keeps its place in the shared compiled template, and prompts are rendered by threads.
-            return_assistant_tokens_mask=not is_prompt,
-            condition=condition,
-            **self.tokenizer.special_tokens_map,
-        )
-        return Rendered(texts[0], () if is_prompt else tuple((start, end) for start, end in spans[0]))
+        # Tracking keeps its place in the shared compiled template, and prompts are rendered by threads.
+        is_tracked = self.template.marks_answers and not is_prompt
+        try:
+            texts, spans = render_jinja_template(
+                conversations=[[{"role": role, "content": content} for role, content in turns]],
+                chat_template=self.template.text,
+                add_generation_prompt=is_prompt,
+                return_assistant_tokens_mask=is_tracked,
+                condition=condition,
+                **{"bos_token": "", **self.tokenizer.special_tokens_map},
+            )
+        except TemplateError as error:
+            raise BadInput(f"the chat template {self.template.name} takes no such turns: {error}") from error
+        return texts[0], tuple((start, end) for start, end in spans[0]) if is_tracked else ()
+
+    def _answer_spans(
+        self, turns: Sequence[Turn], condition: str | None, text: str
+    ) -> Iterator[tuple[int, int]]:
+        """The assistant's parts of TEXT: from where a prompt would end to the token that closes the turn."""
+        for position, (role, _) in enumerate(turns):
+            if role != "assistant":
+                continue
+            prompt = self._write(turns[:position], condition, is_prompt=True)[0]
+            until = self._write(turns[: position + 1], condition, is_prompt=False)[0]
+            closed = until.rstrip()
+            is_beginning = text.startswith(until) and until.startswith(prompt)
+            if not is_beginning or not closed.endswith(self.template.end_of_turn):
+                raise BadInput(
+                    f"the chat template {self.template.name} does not write the first {position + 1} turns as the"
+                    " beginning of a longer conversation; choose another --template"
+                )
+            yield len(prompt), len(closed)
 
     def generation_prompt(self, condition: str | None = None) -> str:
         """What the template writes before an answer, such as `GPT4 Assistant:`."""

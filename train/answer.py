@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.chat_format import END_OF_TURN, ChatFormat, ChatTemplate, Turn, load_tokenizer
+from store.chat_format import ChatFormat, Turn, load_tokenizer
+from store.chat_template import END_OF_TURN, ChatTemplate
 from store.errors import BadInput
 
 

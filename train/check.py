@@ -7,13 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from store.chat_format import (
-    ChatFormat,
-    Encoded,
-    Rendered,
-    load_template,
-    tokenizer_sha256,
-)
+from store.chat_format import ChatFormat, Encoded, Rendered, tokenizer_sha256
+from store.chat_template import template_for
 from train.faults import Rules, Sight, row_faults
 from train.file_rows import Export, FileRow, open_export
 from train.shards import sha256_of
@@ -201,8 +196,8 @@ def manifest_faults(export: Export, rules: Rules, rows: int) -> Iterator[str]:
 def _format_faults(manifest: dict[str, Any], chat: ChatFormat) -> Iterator[str]:
     if manifest.get("tokenizer_sha256") not in (None, tokenizer_sha256(chat.tokenizer)):
         yield "tokenizer not that of the manifest"
-    own = manifest.get("settings", {}).get("template", chat.template.name)
-    if manifest.get("template_sha256") not in (None, load_template(own).sha256):
+    name = manifest.get("settings", {}).get("template", chat.template.name)
+    if manifest.get("template_sha256") not in (None, template_for(chat.tokenizer, name).sha256):
         yield "template changed since the manifest"
 
 

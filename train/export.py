@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from store import __version__
-from store.chat_format import ChatFormat, load_template, tokenizer_sha256
+from store.chat_format import ChatFormat, tokenizer_sha256
+from store.chat_template import OWN, ChatTemplate, load_template
 from store.db import Store
 from store.errors import BadSettings, RequestError
 from store.ids import digest_of, uuid_text
@@ -107,7 +108,10 @@ def settled(settings: ExportSettings) -> ExportSettings:
     Raises UnknownName or BadSettings.
     """
     EXPORTERS.load(settings.layout)
-    load_template(settings.template)
+    if settings.template != OWN:
+        load_template(settings.template)
+    elif settings.tokenizer is None:
+        raise BadSettings("the template own is the tokenizer's; name one with --tokenizer")
     allowed = FORMATS.get(settings.layout, ("parquet", "jsonl"))
     if settings.file_format not in allowed:
         raise BadSettings(f"the layout {settings.layout} is written as {' or '.join(allowed)}")
@@ -214,7 +218,10 @@ class _Export:
     def _control_tokens(self) -> tuple[str, ...]:
         if self.chat is not None:
             return self.chat.control_tokens
-        return (load_template(self.settings.template).end_of_turn,)
+        return (self._template().end_of_turn,)
+
+    def _template(self) -> ChatTemplate:
+        return self.chat.template if self.chat else load_template(self.settings.template)
 
     def _measured(self, rows: Iterator[TrainingRow]) -> Iterator[ExportRow]:
         """Rows with their tokens; those left without a trained token by the cut are dropped."""
@@ -259,7 +266,7 @@ class _Export:
             "query": named_sql("train", "crlft_turns"),
             "settings": self.settings.as_json(),
             "tokenizer_sha256": tokenizer_sha256(self.chat.tokenizer) if self.chat else None,
-            "template_sha256": load_template(self.settings.template).sha256,
+            "template_sha256": self._template().sha256,
             "software_version": __version__,
             "rows": sum(shard.rows for shard in shards),
             "dropped": self.tally.dropped(),

@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from store.chat_format import (
-    END_OF_TURN,
     ChatFormat,
     add_end_of_turn,
     control_tokens_in,
     count_tokens,
-    load_template,
     load_tokenizer,
-    template_names,
     tokenizer_sha256,
 )
+from store.chat_template import END_OF_TURN, load_template, template_for, template_names
 from store.errors import BadInput, BadSettings, UnknownName
 
 TURNS = [("user", "Hello"), ("assistant", "Hi"), ("user", "How are you today?")]
@@ -37,7 +35,8 @@ def byte_tokenizer(*, trim_offsets: bool = False) -> Any:
 
 
 def chat(name: str = "openchat", **kwargs: bool) -> ChatFormat:
-    tokenizer, template = byte_tokenizer(**kwargs), load_template(name)
+    tokenizer = byte_tokenizer(**kwargs)
+    template = template_for(tokenizer, name)
     add_end_of_turn(tokenizer, template)
     return ChatFormat(tokenizer, template)
 
@@ -64,8 +63,74 @@ def test_a_prompt_is_a_prefix_of_the_answered_conversation(name: str) -> None:
     prompt = form.encode_prompts([TURNS[:1]], "GPT4")[0]
     [whole] = form.encode([form.render(TURNS[:2], "GPT4")])
     assert whole.input_ids[: len(prompt)] == prompt
-    assert whole.spans == ((len(prompt), len(whole.input_ids)),)
+    closing = whole.input_ids.index(form.end_of_turn_id, len(prompt))
+    assert whole.spans == ((len(prompt), closing + 1),)
     assert whole.is_aligned
+
+
+SYSTEM = ("system", "Be kind.")
+
+
+def test_tulu_writes_roles_on_lines_of_their_own_and_trains_on_the_end_of_sequence() -> None:
+    rendered = chat("tulu").render([SYSTEM, *TURNS])
+    assert rendered.text == (
+        "<s><|system|>\nBe kind.\n<|user|>\nHello\n<|assistant|>\nHi</s>\n<|user|>\nHow are you today?\n"
+    )
+    assert [rendered.text[start:end] for start, end in rendered.spans] == ["Hi</s>"]
+    assert chat("tulu").generation_prompt() == "<|assistant|>\n"
+
+
+def test_vicuna_writes_its_own_system_text_unless_there_is_one() -> None:
+    form = chat("vicuna")
+    rendered = form.render(TURNS)
+    assert rendered.text.startswith(
+        "<s>A chat between a curious user and an artificial intelligence assistant."
+    )
+    assert rendered.text.endswith("questions. USER: Hello ASSISTANT: Hi</s>USER: How are you today?")
+    assert [rendered.text[start:end] for start, end in rendered.spans] == [" Hi</s>"]
+    assert form.render([SYSTEM, *TURNS[:1]], is_prompt=True).text == "<s>Be kind. USER: Hello ASSISTANT:"
+
+
+def test_chatml_closes_every_turn_with_its_own_token() -> None:
+    form = chat("chatml")
+    rendered = form.render([SYSTEM, *TURNS[:2]])
+    assert rendered.text == (
+        "<s><|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+        "<|im_start|>assistant\nHi<|im_end|>\n"
+    )
+    assert [rendered.text[start:end] for start, end in rendered.spans] == ["Hi<|im_end|>"]
+
+
+def own(text: str) -> ChatFormat:
+    """A tokenizer that brings a chat template of its own."""
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = text
+    return ChatFormat(tokenizer, template_for(tokenizer, "own"))
+
+
+PLAIN = (
+    "{{ bos_token }}{% for m in messages %}{{ '[' + m['role'] + '] ' + m['content'] }}"
+    "{% if m['role']=='assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[assistant] ' }}{% endif %}"
+)
+
+
+def test_a_template_that_does_not_mark_the_answers_is_asked_where_a_prompt_would_end() -> None:
+    form = own(PLAIN)
+    turns = [*TURNS, ("assistant", "Fine.")]
+    rendered = form.render(turns)
+    assert form.template.end_of_turn == "</s>"
+    assert [rendered.text[start:end] for start, end in rendered.spans] == ["Hi</s>", "Fine.</s>"]
+
+
+def test_a_template_whose_answers_cannot_be_found_is_refused() -> None:
+    forgetful = PLAIN.replace("m['content'] }}", "(m['content'] if loop.last else '…') }}")
+    with pytest.raises(BadInput, match="does not write the first 2 turns as the beginning"):
+        own(forgetful).render([*TURNS, ("assistant", "Fine.")])
+    with pytest.raises(BadInput, match="closes an answer with no token of its own"):
+        own(PLAIN.replace("{{ eos_token }}", ""))
+    with pytest.raises(BadInput, match="brings no chat template"):
+        template_for(byte_tokenizer(), "own")
 
 
 def test_the_system_turn_carries_no_condition() -> None:
@@ -95,7 +160,7 @@ def test_a_token_that_spans_the_boundary_is_seen() -> None:
 
 
 def test_an_unknown_role_is_refused_by_the_template() -> None:
-    with pytest.raises(Exception, match="unknown role tool"):
+    with pytest.raises(BadInput, match="unknown role tool"):
         chat().render([("tool", "42")])
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from store.chat_format import ChatFormat, load_template
+from store.chat_format import ChatFormat
+from store.chat_template import load_template
 from store.db import Store
 from store.ids import conversation_digest, digest_of, path_digests, uuid_text
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-from store.chat_format import END_OF_TURN, load_tokenizer  # after the skip
+from store.chat_format import load_tokenizer  # after the skip
+from store.chat_template import END_OF_TURN  # after the skip
 from store.db import Store
 from store.errors import BadInput, BadSettings, PreferablyError, TryLater
 from train.answer import Decoding, answer, saved_format

@@ -20,7 +20,8 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer, pack_dataset
 
-from store.chat_format import END_OF_TURN, add_end_of_turn, load_template, load_tokenizer
+from store.chat_format import add_end_of_turn, load_tokenizer
+from store.chat_template import template_for
 from store.errors import BadSettings
 from train.run_settings import RunFiles, RunSettings
 from train.supervise import IGNORED
@@ -202,13 +203,13 @@ def load_model(settings: RunSettings) -> Any:
 
 def prepare(settings: RunSettings) -> tuple[Any, Any]:
     """Model and tokenizer that know the end of turn and stop there."""
-    template = load_template(settings.template)
     tokenizer = load_tokenizer(settings.model)
+    template = template_for(tokenizer, settings.template)
     new_ids = add_end_of_turn(tokenizer, template)
     model = load_model(settings)
     grow_for(model, new_ids)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or END_OF_TURN
+        tokenizer.pad_token = tokenizer.eos_token or template.end_of_turn
     tokenizer.chat_template = template.with_default(settings.condition).text
     model.generation_config.eos_token_id = [tokenizer.convert_tokens_to_ids(template.end_of_turn)]
     return model, tokenizer
