@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from label.label_probability import FirstToken
 from store.errors import PreferablyError
 from store.extensions import ExtensionPoint
 from store.ids import uuid_text
@@ -128,6 +129,8 @@ class ChatReply:
     refusal: str | None = None
     """Why the model would not answer, where it says so."""
     limits: RateLimits = RateLimits()
+    first_token: FirstToken | None = None
+    """The likeliest first tokens of the answer with their log-probabilities, where the request asks for them."""
     answered_by: str = ""
     """The address of the server that answered, where there are several."""
 
@@ -190,6 +193,9 @@ class ChatModel(Protocol):
 
     def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
         """The sampling parameters to send for a judgment."""
+
+    def label_sampling(self, labels: Sequence[str]) -> dict[str, Json] | None:
+        """Those that ask how probable each of LABELS is as the first token; None if it tells no probabilities."""
 
     def check(self) -> None:
         """Raise a RequestError if something is missing to reach the model: a key, a library."""

@@ -39,6 +39,7 @@ Examples:
   label compare --model gpt-4 --policies rs-7b,sft-7b --max-cost 5
   label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
   label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1
+  label compare --model gpt-4o --scale logprob --policies rs-7b,sft-7b
   label compare --model offline --pairs all
 """,
 )
@@ -58,7 +59,7 @@ Examples:
     "--scale",
     default="camels5",
     show_default=True,
-    help="What the judge may answer: xwin4, camels5, arena5 or binary.",
+    help="What the judge may answer: xwin4, camels5, arena5, binary, or logprob (how probable A is).",
 )
 @click.option(
     "--orders",
@@ -69,9 +70,9 @@ Examples:
 )
 @click.option(
     "--template",
-    default="pair-reference/1",
-    show_default=True,
-    help="What the judge is told: pair-reference/1 or pair-plain/1.",
+    metavar="NAME",
+    help="What the judge is told: pair-reference/1 or pair-plain/1; pair-label/1 with --scale logprob."
+    "  [default: pair-reference/1]",
 )
 @click.option("--split", metavar="NAME=SHARE,…", help="Report by part; a prompt's hash decides its part.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge a draw of N prompts.")
@@ -95,7 +96,7 @@ def compare(
     against: str | None,
     scale: str,
     orders: str,
-    template: str,
+    template: str | None,
     split: str | None,
     sample: int | None,
     limit: int | None,
@@ -114,7 +115,7 @@ def compare(
     without a call. What is judged already is not asked again, and no answer is paid for twice: the same
     command again continues.
     """
-    from label.comparison_job import CompareSettings
+    from label.comparison_job import CompareSettings, template_for
     from label.pairing import Pairing, Split
     from store.config import load_config
     from store.db import Store
@@ -131,7 +132,7 @@ def compare(
             limit=limit,
         ),
         scale=scale,
-        template=template,
+        template=template or template_for(scale),
         orders=cast("Orders", orders),
         split=Split() if split is None else Split.parse(split),
         labeler=asking.labeler,

@@ -164,8 +164,9 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: Compar
     is_model = model.provider != STAND_IN
     calls = len(asked)
     prompt_tokens = round(n_bytes * EXPECTED_TOKENS_PER_BYTE) if is_model else 0
-    reply_tokens = EXPECTED_TOKENS_PER_MEMBER * len(question.prompt.reply)
-    completion_tokens = calls * min(reply_tokens, settings.max_tokens) if is_model else 0
+    longest = 1 if question.prompt.is_label_only else settings.max_tokens
+    reply_tokens = EXPECTED_TOKENS_PER_MEMBER * max(1, len(question.prompt.reply))
+    completion_tokens = calls * min(reply_tokens, longest) if is_model else 0
     return CompareForecast(
         requested=len(plan),
         reused=reused,
@@ -174,7 +175,7 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: Compar
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost_usd=price.cost_usd(prompt_tokens, completion_tokens),
-        cost_usd_at_most=price.most_usd(n_bytes, calls * settings.max_tokens),
+        cost_usd_at_most=price.most_usd(n_bytes, calls * longest),
     )
 
 

@@ -49,9 +49,14 @@ class PairQuestion:
             model=self.model.model,
             api_version=self.model.api_version,
             messages=render_pair(self.prompt, self.scale, shown),
-            response_schema=reply_schema(self.prompt, self.scale) if self.model.takes_schema else None,
+            response_schema=reply_schema(self.prompt, self.scale) if self.is_schema_sent else None,
             sampling=self.sampling,
         )
+
+    @property
+    def is_schema_sent(self) -> bool:
+        """Whether the answer is bound to a schema: a single letter needs none."""
+        return self.model.takes_schema and not self.prompt.is_label_only
 
     def again(self, request: ChatRequest, reply: str) -> ChatRequest:
         """The one request to repair a reply that could not be read."""
@@ -211,6 +216,8 @@ def _repair_keys(
     asked: Mapping[str, ShownOrder], completions: Mapping[str, Completion], question: PairQuestion
 ) -> list[str]:
     """The keys of the repairs that unreadable answers led to, if the run got that far."""
+    if question.prompt.is_label_only:
+        return []
     return [
         request_key(question.again(question.first(order.shown), known.reply or ""))
         for key, order in asked.items()

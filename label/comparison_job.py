@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from label.chat import ChatModel, ChatRequest
+from label.chat import ChatModel, ChatRequest, Json
 from label.compared import JudgedPair, Known, PairQuestion, PairWindow, ShownOrder, read_pairs, windows
 from label.comparison_tally import CompareTally
 from label.engine.budget import Budget
@@ -15,14 +15,14 @@ from label.engine.clock import Clock
 from label.engine.durable import GroupCommit
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
-from label.pair_prompt import PAIR_REFERENCE, pair_prompt
+from label.pair_prompt import PAIR_LABEL, PAIR_REFERENCE, pair_prompt
 from label.pairing import Orders, Pair, Pairing, Split
 from label.rating_job import REASON_CHARACTERS, UNPARSED_WATCHED
 from label.scales import scale_of
 from label.stored_verdicts import Side, Verdict, merge_orders
 from label.verdict import VERDICT_PARSER, Opinion, opinion_of
 from store.config import Limits
-from store.errors import BadReply, PreferablyError
+from store.errors import BadReply, BadSettings, PreferablyError, RequestError
 from store.runs import utc_now
 
 if TYPE_CHECKING:
@@ -59,8 +59,19 @@ class CompareSettings:
     """Of the jitter between retries; the pairing has its own."""
 
     def __post_init__(self) -> None:
-        scale_of(self.scale)
-        pair_prompt(self.template)
+        wants_label = scale_of(self.scale).is_probability
+        if pair_prompt(self.template).is_label_only == wants_label:
+            return
+        if wants_label:
+            raise BadSettings(
+                f"the scale {self.scale} goes with --template {PAIR_LABEL}, not {self.template}"
+            )
+        raise BadSettings(f"--template {self.template} asks for one letter; it goes with --scale logprob")
+
+
+def template_for(scale: str) -> str:
+    """The template where none is named."""
+    return PAIR_LABEL if scale_of(scale).is_probability else PAIR_REFERENCE
 
 
 def new_tally(settings: CompareSettings) -> CompareTally:
@@ -69,15 +80,31 @@ def new_tally(settings: CompareSettings) -> CompareTally:
 
 
 def question_of(model: ChatModel, settings: CompareSettings, labeler: str) -> PairQuestion:
-    """How this run puts a pair to the judge."""
+    """How this run puts a pair to the judge.
+
+    Raises RequestError for a scale that needs probabilities and a model that tells none.
+    """
     return PairQuestion(
         model=model,
         prompt=pair_prompt(settings.template),
         scale=scale_of(settings.scale),
         orders=settings.orders,
-        sampling=model.sampling(settings.temperature, settings.max_tokens),
+        sampling=_sampling(model, settings),
         labeler=labeler,
     )
+
+
+def _sampling(model: ChatModel, settings: CompareSettings) -> dict[str, Json]:
+    scale = scale_of(settings.scale)
+    if not scale.is_probability:
+        return model.sampling(settings.temperature, settings.max_tokens)
+    found = model.label_sampling(scale.names)
+    if found is None:
+        raise RequestError(
+            f"{model.model} tells no log-probabilities, which the scale {scale.name} is made of; choose another"
+            " model, or --scale binary"
+        )
+    return found
 
 
 def read_windows(store: "Store", plan: Sequence[Pair], question: PairQuestion) -> Iterator[PairWindow]:
@@ -211,7 +238,7 @@ class ComparisonJob:
         completion = await caller.complete(request)
         self.tally.pay(completion)
         opinion = opinion_of(completion, self._question.scale)
-        if opinion.state != "unparsed":
+        if opinion.state != "unparsed" or self._question.prompt.is_label_only:
             return opinion
         repaired = await caller.complete(self._question.again(request, completion.reply or ""))
         self.tally.pay(repaired)

@@ -4,8 +4,10 @@ Where the rule sees no difference and the scale has no tie, the texts decide, ne
 """
 
 import json
+import math
 from collections.abc import Sequence
 
+from label.label_probability import FirstToken
 from label.offline_world import rate
 from label.render import Turn, read_back
 from label.scales import SCALES, Scale
@@ -14,6 +16,9 @@ from label.verdict import ANALYSIS, VERDICT
 
 LARGEST_DIFFERENCE = 9
 """Between two ratings from 1 to 10."""
+
+SUREST = 0.98
+"""The margin of the largest difference, where probabilities are asked for."""
 
 
 def scale_asked_for(messages: Sequence[Turn]) -> Scale | None:
@@ -27,12 +32,29 @@ def compare_responses(messages: Sequence[Turn], scale: Scale) -> str:
 
     Raises BadInput if the prompt is no question about the example world.
     """
-    *prompt, (_, first), (_, second) = read_back(messages)
-    (rating_a, why_a), (rating_b, why_b) = rate(prompt, first), rate(prompt, second)
-    difference = (rating_a - rating_b) / LARGEST_DIFFERENCE
+    difference, analysis = _difference(messages)
     if difference == 0 and scale.tie is None:
+        *_, (_, first), (_, second) = read_back(messages)
         difference = 0.01 if first > second else -0.01
     fitting = (label for label in scale.labels if sign(label.margin) == sign(difference))
     label = min(fitting, key=lambda label: abs(label.margin - difference))
-    analysis = f"Offline judge, by the rule of the example world: A: {why_a} B: {why_b}"
     return json.dumps({ANALYSIS: analysis, VERDICT: label.name})
+
+
+def weigh_responses(messages: Sequence[Turn], scale: Scale) -> tuple[str, FirstToken]:
+    """The likelier of two labels, and how probable each is: even where both rate alike, never quite sure.
+
+    Raises BadInput if the prompt is no question about the example world.
+    """
+    difference, _ = _difference(messages)
+    first = (1 + SUREST * difference) / 2
+    tokens = tuple(zip(scale.names, (math.log(first), math.log(1 - first)), strict=True))
+    return scale.names[difference < 0], tokens
+
+
+def _difference(messages: Sequence[Turn]) -> tuple[float, str]:
+    """By how much the first response is better, from -1 to 1, and why."""
+    *prompt, (_, first), (_, second) = read_back(messages)
+    (rating_a, why_a), (rating_b, why_b) = rate(prompt, first), rate(prompt, second)
+    why = f"Offline judge, by the rule of the example world: A: {why_a} B: {why_b}"
+    return (rating_a - rating_b) / LARGEST_DIFFERENCE, why

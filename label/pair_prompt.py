@@ -21,6 +21,8 @@ PREFIX = "pair-"
 PAIR_PLAIN = "pair-plain/1"
 PAIR_REFERENCE = "pair-reference/1"
 """Explicit rules, metrics and a reference of the judge's own making: the best of those measured on LLMBar."""
+PAIR_LABEL = "pair-label/1"
+"""Asks for one letter: what the scale logprob needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class PairPrompt:
     system: Template
     user: Template
     repair: Template
+
+    @property
+    def is_label_only(self) -> bool:
+        """Whether the reply is to be the label and nothing else, so that its first token tells everything."""
+        return not self.reply
 
 
 def pair_prompt_names() -> list[str]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from label.engine.calls import Completion
+from label.engine.calls import Completion, stored_first_token
 from label.outcome import outcome_of
 from label.parse import PARSER_VERSION
 from label.rating_scales import known_scale
-from label.scales import scale_of
+from label.scales import LOGPROB, scale_of
 from label.verdict import VERDICT_PARSER, opinion_of
 from store.errors import UnknownName
 from store.named_sql import named_sql
@@ -117,12 +117,17 @@ def _read_again(kind: Kind, row: Row, found: Reparsed) -> Row | None:
     fresh = kind.parse(row, first) if first else None
     if fresh is not None and fresh["state"] == "unparsed" and repair is not None:
         fresh = kind.parse(row, repair)
-    elif fresh is not None and fresh["state"] == "unparsed" != row["state"]:
+    elif fresh is not None and fresh["state"] == "unparsed" != row["state"] and _is_repaired(row):
         fresh = None  # a repair decided it that was not kept
     if fresh is None:
         found.unknown += 1
         return None
     return _replacement(kind, stored, fresh, found)
+
+
+def _is_repaired(row: Row) -> bool:
+    """Whether an answer that cannot be read is asked for once more: probabilities are not."""
+    return bool(row["scale"] != LOGPROB.name)
 
 
 def _replacement(kind: Kind, stored: Row, fresh: Fresh, found: Reparsed) -> Row | None:
@@ -147,7 +152,10 @@ def _plain(value: Any) -> Any:
 
 def _completion(row: Row, name: str) -> Completion | None:
     state = row[f"{name}_state"]
-    return None if state is None else Completion("", state, row[f"{name}_reply"], row[f"{name}_error"])
+    if state is None:
+        return None
+    tokens = stored_first_token(row.get(f"{name}_logprobs"))
+    return Completion("", state, row[f"{name}_reply"], row[f"{name}_error"], tokens)
 
 
 def _parse_rating(row: Row, completion: Completion) -> Fresh | None:

@@ -5,7 +5,7 @@ A margin is positive where response A is better, 1 at most. The label is stored 
 
 from dataclasses import dataclass
 
-from store.errors import BadSettings, UnknownName
+from store.errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class Scale:
         """The strength that MARGIN reaches: between two, the smaller."""
         reached = (name for name, size in self.strengths if abs(margin) >= size)
         return next(reached, self.strengths[-1][0])
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether the margin comes from how probable the labels are, not from the one that was given."""
+        return self.name == "logprob"
 
     def in_words(self) -> str:
         """The labels and their meanings, a line each, as a judge is told them."""
@@ -95,11 +100,17 @@ BINARY = Scale(
     (("better", 1.0),),
 )
 
-SCALES = {scale.name: scale for scale in (XWIN4, CAMELS5, ARENA5, BINARY)}
+LOGPROB = Scale(  # as AlpacaEval 2: one token, and how probable the model finds A against B
+    "logprob",
+    (
+        Label("A", 1.0, "response A is the better one"),
+        Label("B", -1.0, "response B is the better one"),
+    ),
+    (("0.95 or more", 0.9), ("0.75 to 0.95", 0.5), ("under 0.75", 0.0)),
+)
+"""The margin is 2 P(A) - 1; a strength is the probability of the better response."""
 
-
-LOGPROB = "logprob"
-"""How probable the judge's model finds A against B: known from the literature, and not offered."""
+SCALES = {scale.name: scale for scale in (XWIN4, CAMELS5, ARENA5, BINARY, LOGPROB)}
 
 
 def scale_of(name: str) -> Scale:
@@ -107,11 +118,6 @@ def scale_of(name: str) -> Scale:
 
     Raises UnknownName, with the nearest name, if there is none.
     """
-    if name == LOGPROB:
-        raise BadSettings(
-            "the scale logprob needs the probabilities of a judge's tokens, which no chat model passes on;"
-            " take binary, and both orders"
-        )
     if name not in SCALES:
         raise UnknownName.of("scale", name, SCALES)
     return SCALES[name]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from label.scales import LOGPROB
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:
@@ -119,8 +120,13 @@ class Merged:
 
     @property
     def score(self) -> float | None:
-        """What the first side gets of the point: a tie and a conflict are half of it."""
-        return None if self.direction is None else (1 + self.direction) / 2
+        """What the first side gets of the point: a tie and a conflict are half of it.
+
+        Of probabilities it is the mean over the orders, as in AlpacaEval 2.
+        """
+        if self.direction is None or self.margin is None:
+            return None
+        return (1 + (self.margin if self.scale == LOGPROB.name else self.direction)) / 2
 
 
 def _side_key(side: Side) -> tuple[str, str]:

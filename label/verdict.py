@@ -12,6 +12,7 @@ from typing import Literal
 
 from label.chat import well_formed
 from label.engine.calls import Completion
+from label.label_probability import preference_of
 from label.parse import is_refusal
 from label.scales import Scale
 from store.errors import BadReply
@@ -58,13 +59,25 @@ def opinion_of(completion: Completion, scale: Scale) -> Opinion:
         return Opinion(state, None, None, completion.error)
     reply = completion.reply or ""
     try:
-        label, explanation = parse_verdict(reply, scale.names)
+        return _probable(completion, scale) if scale.is_probability else _stated_opinion(reply, scale)
     except BadReply as error:
         if is_refusal(reply):
             return Opinion("refused", None, None, reply.strip())
         return Opinion("unparsed", None, None, str(error))
+
+
+def _stated_opinion(reply: str, scale: Scale) -> Opinion:
+    label, explanation = parse_verdict(reply, scale.names)
     margin = scale.margin_of(label)
     return Opinion("win" if margin else "tie", label, margin, explanation)
+
+
+def _probable(completion: Completion, scale: Scale) -> Opinion:
+    """The likelier label, with how much likelier it is as the margin: 2 P(A) - 1."""
+    found = preference_of(completion.first_token, scale.names)
+    margin = 2 * found.first - 1
+    words = f"P({scale.names[0]}) = {found.first:.6f}; {found.outside:.6f} on other tokens"
+    return Opinion("win" if margin else "tie", scale.names[margin < 0], margin, words)
 
 
 def parse_verdict(reply: str, labels: Sequence[str]) -> tuple[str, str]:

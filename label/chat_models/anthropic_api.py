@@ -5,7 +5,7 @@ several draws.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,9 @@ class AnthropicModel:
     def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
         """The bound of the answer, thinking included, is all there is to choose."""
         return {"max_tokens": max_tokens}
+
+    def label_sampling(self, labels: Sequence[str]) -> None:
+        """None: the interface tells no log-probabilities."""
 
     def check(self) -> None:
         """Make the client; raises MissingExtra, or BadSettings if Anthropic is asked without a key."""

@@ -8,12 +8,14 @@ import asyncio
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, request_key, well_formed
+from label.label_probability import MOST_TOKENS, FirstToken
 from store.chat_format import load_tokenizer
 from store.errors import BadInput, BadSettings, MissingExtra
 
@@ -58,6 +60,10 @@ class LocalModel:
         chosen: dict[str, Json] = {} if temperature is None else {"temperature": temperature, "top_p": 1.0}
         return {**chosen, "max_tokens": max_tokens, "dtype": _dtype_on(_device())}
 
+    def label_sampling(self, labels: Sequence[str]) -> dict[str, Json]:
+        """No draw at all: the probabilities of the labels and of the likeliest tokens after the prompt."""
+        return {"max_tokens": 1, "labels": list[Json](labels), "dtype": _dtype_on(_device())}
+
     def check(self) -> None:
         """Load the model; raises MissingExtra, or BadInput for a folder that holds no chat model."""
         _ = self._loaded
@@ -77,6 +83,8 @@ class LocalModel:
         with self._turn:
             loaded = self._loaded
             prompt = encode(loaded, request)
+            if "labels" in request.sampling:
+                return self._weighed(loaded, prompt, request)
             started = time.monotonic()
             ids = generate(loaded, prompt, request, timeout_s)
             if time.monotonic() - started >= timeout_s:
@@ -88,6 +96,18 @@ class LocalModel:
             model_returned=self.model,
             prompt_tokens=len(prompt),
             completion_tokens=len(ids),
+        )
+
+    def _weighed(self, loaded: Loaded, prompt: list[int], request: ChatRequest) -> ChatReply:
+        tokens = first_tokens(loaded, prompt, request.sampling["labels"])
+        likeliest = max(tokens, key=lambda token: token[1])[0]
+        return ChatReply(
+            text=likeliest,
+            finish_reason="length",
+            model_returned=self.model,
+            prompt_tokens=len(prompt),
+            completion_tokens=1,
+            first_token=tokens,
         )
 
 
@@ -193,6 +213,25 @@ def generate(loaded: Loaded, prompt: list[int], request: ChatRequest, timeout_s:
             max_time=timeout_s,
         )
     return [int(token) for token in output[0, len(prompt) :]]
+
+
+def first_tokens(loaded: Loaded, prompt: list[int], labels: object) -> FirstToken:
+    """The likeliest tokens after PROMPT and every token that is one of LABELS, with log-probabilities.
+
+    They are computed in float32: in bfloat16 close ones would tie.
+    """
+    import torch
+
+    with torch.inference_mode():
+        ids = torch.tensor([prompt], device=loaded.model.device)
+        logits = loaded.model(ids, use_cache=False).logits[0, -1].float()
+        scores = torch.log_softmax(logits, dim=-1).cpu()
+    likeliest = torch.topk(scores, min(MOST_TOKENS, len(scores))).indices.tolist()
+    words = labels if isinstance(labels, list) else []
+    spellings = {f"{space}{label}" for label in words for space in ("", " ", "\n")}
+    ids_of = {tuple(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in spellings}
+    chosen = dict.fromkeys([*likeliest, *(one[0] for one in sorted(ids_of) if len(one) == 1)])
+    return tuple((well_formed(loaded.tokenizer.decode([token])), float(scores[token])) for token in chosen)
 
 
 def _generation(loaded: Loaded, request: ChatRequest) -> Any:

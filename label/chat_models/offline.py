@@ -4,10 +4,11 @@ It is a stand-in for demonstrations and tests, and says so in every record it le
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from label.chat import ChatReply, ChatRequest, Json, ModelChoice
-from label.offline_pairs import compare_responses, scale_asked_for
+from label.offline_pairs import compare_responses, scale_asked_for, weigh_responses
 from label.offline_world import rate
 from label.render import read_back
 from store.errors import BadInput, BadSettings, RequestError
@@ -36,6 +37,10 @@ class OfflineModel:
         """None: the rule has no choice to make."""
         return {}
 
+    def label_sampling(self, labels: Sequence[str]) -> dict[str, Json]:
+        """None needed: the rule always says how sure it is."""
+        return {}
+
     def check(self) -> None:
         """Nothing is missing."""
 
@@ -43,6 +48,9 @@ class OfflineModel:
         """The rule's rating or verdict, or a refusal where it has none."""
         scale = scale_asked_for(request.messages)
         try:
+            if scale is not None and scale.is_probability:
+                said, tokens = weigh_responses(request.messages, scale)
+                return ChatReply(said, "length", self.model, first_token=tokens)
             said = _rating(request) if scale is None else compare_responses(request.messages, scale)
         except RequestError as error:
             return _refused(str(error))

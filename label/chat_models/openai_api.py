@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, well_formed
@@ -17,6 +18,7 @@ from label.chat_models.wire import (
     provider_keys,
     rate_limits,
 )
+from label.label_probability import MOST_TOKENS, FirstToken
 from store.errors import BadSettings, MissingExtra
 
 if TYPE_CHECKING:
@@ -55,6 +57,18 @@ class OpenAIModel:
             return {"max_completion_tokens": max_tokens}
         chosen: dict[str, Json] = {} if temperature is None else {"temperature": temperature, "top_p": 1.0}
         return {**chosen, "max_tokens": max_tokens}
+
+    def label_sampling(self, labels: Sequence[str]) -> dict[str, Json] | None:
+        """One token with its likeliest alternatives, at a temperature that changes no probability."""
+        if REASONING_MODEL.match(self.model):
+            return None
+        return {
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "max_tokens": 1,
+            "logprobs": True,
+            "top_logprobs": MOST_TOKENS,
+        }
 
     def check(self) -> None:
         """Make the client; raises MissingExtra, or BadSettings if OpenAI is asked without a key."""
@@ -107,6 +121,7 @@ class OpenAIModel:
                 cached_tokens=count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0,
                 completion_tokens=count(usage.get("completion_tokens")) or 0,
                 refusal=_refusal_of(message),
+                first_token=_first_token_of(choice),
                 limits=limits,
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -174,6 +189,18 @@ def _text_of(content: object) -> str:
     if isinstance(content, str):
         return content
     raise TypeError("the content of a reply is no text")
+
+
+def _first_token_of(choice: Mapping[str, Any]) -> FirstToken | None:
+    """The first token of the answer and its alternatives, each once."""
+    places = (choice.get("logprobs") or {}).get("content") or []
+    if not places:
+        return None
+    given = {
+        well_formed(str(one["token"])): float(one["logprob"])
+        for one in (*places[0].get("top_logprobs", ()), places[0])
+    }
+    return tuple((token, logprob) for token, logprob in given.items() if isfinite(logprob))
 
 
 def _refusal_of(message: Mapping[str, Any]) -> str | None:

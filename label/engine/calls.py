@@ -1,6 +1,7 @@
 """One request from key to completion: paid for once, paced, retried as its failure allows, on disk at the end."""
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -16,6 +17,7 @@ from label.engine.failures import TRIES, Failure, backoff_s, classify, may_be_ch
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.engine.sent import request_row
+from label.label_probability import FirstToken
 from store.errors import PreferablyError, ProviderStopped
 
 CompletionState = Literal["done", "refused", "blocked", "failed"]
@@ -32,6 +34,8 @@ class Completion:
     state: CompletionState
     reply: str | None
     error: str | None = None
+    first_token: FirstToken | None = None
+    """How probable which first tokens were, where that was asked for."""
     cost_usd: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -230,6 +234,9 @@ class Caller:
             "state": completion.state,
             "reply": completion.reply,
             "error": completion.error,
+            "logprobs": None
+            if reply.first_token is None
+            else json.dumps(reply.first_token, ensure_ascii=False),
             "finish_reason": reply.finish_reason or None,
             "prompt_tokens": None if attempts.reply is None else reply.prompt_tokens,
             "cached_tokens": None if attempts.reply is None else reply.cached_tokens,
@@ -247,13 +254,14 @@ def _completion(key: str, attempts: Attempts) -> Completion:
     reply, cost_usd = attempts.reply, attempts.cost_usd
     if reply is None:
         given_up: CompletionState = attempts.failure.state if attempts.failure else "failed"
-        return Completion(key, given_up, None, str(attempts.error), cost_usd, is_new=True)
+        return Completion(key, given_up, None, str(attempts.error), cost_usd=cost_usd, is_new=True)
     state, why = _state_of(reply)
     return Completion(
         key,
         state,
         reply.text,
         why,
+        reply.first_token,
         cost_usd,
         reply.prompt_tokens or 0,
         reply.completion_tokens,
@@ -277,4 +285,15 @@ def _stopped(error: CallError) -> ProviderStopped:
 def known_completion(row: Mapping[str, Any]) -> Completion:
     """A stored completion; it costs nothing any more."""
     blank = Completion(str(row["request_key"]), "done", None)
-    return replace(blank, state=row["state"], reply=row["reply"], error=row["error"])
+    return replace(
+        blank,
+        state=row["state"],
+        reply=row["reply"],
+        error=row["error"],
+        first_token=stored_first_token(row["logprobs"]),
+    )
+
+
+def stored_first_token(text: str | None) -> FirstToken | None:
+    """What a completion's row keeps of its first token."""
+    return None if text is None else tuple((token, logprob) for token, logprob in json.loads(text))

@@ -49,6 +49,10 @@ class Endpoints:
         """As each of them would send it."""
         return self._endpoints[0].model.sampling(temperature, max_tokens)
 
+    def label_sampling(self, labels: Sequence[str]) -> dict[str, Json] | None:
+        """As each of them would send it."""
+        return self._endpoints[0].model.label_sampling(labels)
+
     def check(self) -> None:
         """Raise what any of them raises."""
         for endpoint in self._endpoints:

@@ -5,7 +5,8 @@ SELECT
     seq,
     state,
     reply,
-    error
+    error,
+    logprobs
 FROM completions
 WHERE version IN (SELECT unnest(CAST($versions AS BIGINT[])))
     AND request_key IN (SELECT unnest(CAST($keys AS UUID[])))

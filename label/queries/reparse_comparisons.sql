@@ -13,9 +13,11 @@ SELECT
     first.state AS first_state,
     first.reply AS first_reply,
     first.error AS first_error,
+    first.logprobs AS first_logprobs,
     repair.state AS repair_state,
     repair.reply AS repair_reply,
-    repair.error AS repair_error
+    repair.error AS repair_error,
+    repair.logprobs AS repair_logprobs
 FROM current_comparisons AS comparisons
 JOIN current_completions AS first
     ON first.request_key = comparisons.request_key

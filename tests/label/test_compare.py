@@ -11,7 +11,7 @@ import pytest
 
 from label.chat import open_chat_model
 from label.compare import CompareReport, compare_store, forecast
-from label.comparison_job import CompareSettings
+from label.comparison_job import CompareSettings, template_for
 from label.engine.prices import price_of
 from label.pairing import Pairing, Split
 from label.render import read_back
@@ -387,7 +387,11 @@ def test_the_offline_judge_compares_by_its_worlds_rule(tmp_path, write) -> None:
     model = open_chat_model("offline")
     for scale in SCALES:
         report = compare_store(
-            store, model, price_of("offline", ""), CompareSettings(scale=scale), advance=advance
+            store,
+            model,
+            price_of("offline", ""),
+            CompareSettings(scale=scale, template=template_for(scale)),
+            advance=advance,
         )
         assert found(report) == {"win": 1, "refused": 1}
     chosen = rows(

@@ -80,7 +80,8 @@ def test_a_dry_run_prints_calls_tokens_and_cost(pairs, judge, capsys) -> None:
     ("options", "message"),
     [
         (("--scale", "xwin"), "no scale named 'xwin'; did you mean 'xwin4'?"),
-        (("--scale", "logprob"), "needs the probabilities of a judge's tokens"),
+        (("--scale", "logprob", "--template", "pair-plain/1"), "goes with --template pair-label/1"),
+        (("--template", "pair-label/1"), "goes with --scale logprob"),
         (("--template", "pair-plain"), "did you mean 'pair-plain/1'?"),
         (("--split", "train=0.5"), "is no split"),
         (("--policies", "gpt-4"), "names one policy"),

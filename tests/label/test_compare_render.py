@@ -22,7 +22,13 @@ from store.errors import UnknownName
 GOLDEN = Path(__file__).parent / "golden"
 TURNS = [("user", "What is a fjord?"), ("assistant", "A sea inlet."), ("user", "Where is one?")]
 every_prompt = pytest.mark.parametrize("name", pair_prompt_names())
+every_analysis = pytest.mark.parametrize(
+    "name", [name for name in pair_prompt_names() if not pair_prompt(name).is_label_only]
+)
 
+every_analysis = pytest.mark.parametrize(
+    "name", [name for name in pair_prompt_names() if not pair_prompt(name).is_label_only]
+)
 texts = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     [
         "<|im_end|>",
@@ -61,7 +67,7 @@ def test_every_scale_fits_every_prompt(name: str, scale) -> None:
     assert "$" not in system[1] + user[1]
 
 
-@every_prompt
+@every_analysis
 def test_the_schema_asks_for_the_analysis_before_the_verdict(name: str) -> None:
     schema = reply_schema(pair_prompt(name), XWIN4)
     assert list(schema["properties"])[-2:] == ["analysis", "verdict"]
@@ -111,7 +117,7 @@ def test_a_repair_shows_the_bad_reply_and_asks_once_more() -> None:
 
 
 def test_a_misspelt_template_gets_the_nearest_one() -> None:
-    assert pair_prompt_names() == ["pair-plain/1", "pair-reference/1"]
+    assert pair_prompt_names() == ["pair-label/1", "pair-plain/1", "pair-reference/1"]
     with pytest.raises(UnknownName, match="did you mean 'pair-plain/1'"):
         pair_prompt("pair-plain")
     with pytest.raises(UnknownName):

@@ -178,3 +178,30 @@ def test_naming_a_local_model_imports_nothing_heavy(folder) -> None:
         "assert not {'torch', 'transformers', 'openai', 'anthropic'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_local_model_weighs_its_labels_in_float32(folder) -> None:
+    import torch
+
+    model = open_chat_model(f"hf:{folder}")
+    request = ChatRequest(
+        model.provider,
+        model.base_url,
+        model.model,
+        (("user", "Which is better?"),),
+        api_version=model.api_version,
+        sampling=model.label_sampling(["A", "B"]),
+    )
+    reply = asyncio.run(model.complete(request, 60))
+    probabilities = dict(reply.first_token)
+    loaded = model._loaded
+    text = loaded.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Which is better?"}], tokenize=False, add_generation_prompt=True
+    )
+    ids = loaded.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        scores = torch.log_softmax(loaded.model(ids).logits[0, -1].float(), -1)
+    for label in ("A", "B"):
+        (token,) = loaded.tokenizer(label, add_special_tokens=False)["input_ids"]
+        assert probabilities[label] == pytest.approx(float(scores[token]), abs=1e-6)
+    assert asyncio.run(model.complete(request, 60)) == reply

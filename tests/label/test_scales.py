@@ -2,8 +2,8 @@
 
 import pytest
 
-from label.scales import SCALES, XWIN4, Scale, scale_of
-from store.errors import BadSettings, UnknownName
+from label.scales import LOGPROB, SCALES, XWIN4, Scale, scale_of
+from store.errors import UnknownName
 
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
 
@@ -18,7 +18,7 @@ def test_margins_fall_from_a_to_b_and_mirror_each_other(scale: Scale) -> None:
     assert len(set(scale.names)) == len(scale.names)
 
 
-@every_scale
+@pytest.mark.parametrize("scale", [scale for scale in SCALES.values() if not scale.is_probability], ids=str)
 def test_every_win_has_a_strength_of_its_own(scale: Scale) -> None:
     sizes = [abs(label.margin) for label in scale.labels if label.margin]
     assert {size for _, size in scale.strengths} == set(sizes)
@@ -46,6 +46,7 @@ def test_only_some_scales_have_a_tie() -> None:
         "camels5": "tie",
         "arena5": "A=B",
         "binary": None,
+        "logprob": None,
     }
 
 
@@ -54,9 +55,14 @@ def test_a_misspelt_scale_gets_the_nearest_one() -> None:
         scale_of("camel5")
 
 
-def test_a_scale_that_no_judge_can_answer_is_refused_with_its_reason() -> None:
-    with pytest.raises(BadSettings, match="needs the probabilities"):
-        scale_of("logprob")
+def test_the_strength_of_a_probability_is_how_probable_the_better_response_is() -> None:
+    assert [LOGPROB.strength_of(2 * p - 1) for p in (0.99, 0.8, 0.6, 0.3, 0.01)] == [
+        "0.95 or more",
+        "0.75 to 0.95",
+        "under 0.75",
+        "under 0.75",
+        "0.95 or more",
+    ]
 
 
 def test_no_scale_reads_as_another_in_a_prompt() -> None:

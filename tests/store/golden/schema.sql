@@ -45,7 +45,8 @@ CREATE TABLE completions(
     created_at TIMESTAMP NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
-    seq INTEGER NOT NULL);
+    seq INTEGER NOT NULL,
+    logprobs VARCHAR);
 CREATE TABLE conversations(
     conversation_id UUID NOT NULL,
     leaf_id UUID NOT NULL,
