@@ -82,9 +82,10 @@ SELECT
     if(hash(c, 'verdict') % 20 = 0, 'drop', 'keep') AS verdict,
     'generated' AS reason,
     NULL::VARCHAR AS evidence,
-    'filter' AS decided_by,
+    'filter:generated/1' AS decided_by,
     TIMESTAMP '2026-11-01 00:00:00' AS decided_at,
-    NULL::VARCHAR AS run_id
+    NULL::VARCHAR AS run_id,
+    'filter' AS decider_kind
 FROM range($first::BIGINT, $last::BIGINT) AS numbers(c)
 WHERE hash(c, 'verdict') % 10 = 0
 """

@@ -22,6 +22,7 @@ MEANING = {
     "rewards": "a reward model's number for one response",
     "runs": "one execution of a command; a later state is a new row",
     "samples": "one draw of a policy under a prompt",
+    "screenings": "how far a filter or another rule has looked, with what settings, and what came of it",
     "selection_conversations": "a conversation of a selection",
     "selection_pairs": "a pair of a selection, the better response first",
     "selection_prompts": "a prompt of a selection",

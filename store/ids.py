@@ -9,6 +9,10 @@ Canonical form, version 1: BLAKE2b with a 16-byte digest, personalised with `pre
 - message: the 16 bytes of the parent's id (zeros at the root), the role in UTF-8, a zero byte, the
   content in UTF-8;
 - everything else: its fields as UTF-8, each preceded by its length in bytes (8 bytes, little endian).
+
+The fields of a conversation that came from a file are its reader, external id, leaf (16 bytes), model label
+and occurrence; those of one derived from another are the word `derived`, the other's id (16 bytes), the
+step that made it and its own leaf (16 bytes).
 """
 
 import hashlib
@@ -54,6 +58,11 @@ def digest_of(tag: str, *fields: str | bytes) -> bytes:
 def conversation_digest(reader: str, external_id: str, leaf: bytes, model: str, occurrence: int) -> bytes:
     """The 16 bytes of a conversation's id; OCCURRENCE counts identical records of one source from 0."""
     return digest_of("c1", reader, external_id, leaf, model, str(occurrence))
+
+
+def derived_digest(derived_from: bytes, step: str, leaf: bytes) -> bytes:
+    """The 16 bytes of the id of a conversation that STEP made of another."""
+    return digest_of("c1", "derived", derived_from, step, leaf)
 
 
 def to_text(tag: str, value: object) -> str:

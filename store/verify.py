@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from store.db import Reading, Store
-from store.ids import ROOT, conversation_digest, message_digest
+from store.ids import ROOT, conversation_digest, derived_digest, message_digest
 
 BATCH_ROWS = 20_000
 
@@ -52,6 +52,9 @@ REFERENCES = {
     "decision_target": """
         SELECT count(*) FROM decisions WHERE target_kind = 'conversation'
         AND target_id NOT IN (SELECT conversation_id FROM conversations)""",
+    "decision_verdict": "SELECT count(*) FROM decisions WHERE verdict NOT IN ('keep', 'drop', 'undecided')",
+    "screening_counts": """
+        SELECT count(*) FROM screenings WHERE seen <> kept + dropped OR to_version >= version""",
     "reward_message": """
         SELECT count(*) FROM rewards WHERE prompt_id NOT IN (SELECT message_id FROM messages)
         OR response_id NOT IN (SELECT message_id FROM messages)""",
@@ -138,13 +141,17 @@ def _conversation_hashes(reading: Reading) -> Iterator[bool]:
     sql = """
         SELECT
             CAST(conversation_id AS VARCHAR) AS id, reader, external_id,
-            CAST(leaf_id AS VARCHAR) AS leaf, model, occurrence
-        FROM conversations
-        WHERE derived_from IS NULL"""
+            CAST(leaf_id AS VARCHAR) AS leaf, model, occurrence,
+            CAST(derived_from AS VARCHAR) AS derived_from, derived_step
+        FROM conversations"""
     for batch in reading.batches(sql, rows=BATCH_ROWS):
-        columns = [batch.column(i).to_pylist() for i in range(6)]
-        for conversation_id, reader, external_id, leaf, model, occurrence in zip(*columns, strict=True):
-            digest = conversation_digest(reader, external_id, _bytes(leaf), model, occurrence)
+        columns = [batch.column(i).to_pylist() for i in range(8)]
+        for conversation_id, *record, derived_from, step in zip(*columns, strict=True):
+            reader, external_id, leaf, model, occurrence = record
+            if derived_from is None:
+                digest = conversation_digest(reader, external_id, _bytes(leaf), model, occurrence)
+            else:
+                digest = derived_digest(_bytes(derived_from), step or "", _bytes(leaf))
             yield digest == _bytes(conversation_id)
 
 

@@ -63,16 +63,49 @@ JOIN (
     ON lower(labels.model) GLOB lower(matches.pattern)
 GROUP BY labels.model;
 
-CREATE VIEW as_of.latest_decisions AS
+-- The last word of each decider on each target. A rule is one decider in all its versions (`filter:pii/2` is
+-- `filter:pii`); people are one decider together, so that the latest of them decides.
+CREATE VIEW as_of.decider_verdicts AS
 SELECT
     target_kind,
     target_id,
+    decider,
+    any_value(decider_kind) AS decider_kind,
     arg_max_null(verdict, version * 1048576 + seq) AS verdict,
     arg_max_null(reason, version * 1048576 + seq) AS reason,
     arg_max_null(evidence, version * 1048576 + seq) AS evidence,
     arg_max_null(decided_by, version * 1048576 + seq) AS decided_by,
-    arg_max_null(decided_at, version * 1048576 + seq) AS decided_at
-FROM as_of.decisions
+    arg_max_null(decided_at, version * 1048576 + seq) AS decided_at,
+    max(version * 1048576 + seq) AS place
+FROM (
+    SELECT *, if(decider_kind IS NULL, 'person', split_part(decided_by, '/', 1)) AS decider
+    FROM as_of.decisions
+)
+GROUP BY target_kind, target_id, decider;
+
+-- The decision in force: a person's word outweighs every rule, a rule's drop every other rule, then the latest.
+-- `undecided` takes back what its decider said before.
+CREATE VIEW as_of.latest_decisions AS
+SELECT
+    target_kind,
+    target_id,
+    arg_max_null(verdict, weight) AS verdict,
+    arg_max_null(reason, weight) AS reason,
+    arg_max_null(evidence, weight) AS evidence,
+    arg_max_null(decided_by, weight) AS decided_by,
+    arg_max_null(decider_kind, weight) AS decider_kind,
+    arg_max_null(decided_at, weight) AS decided_at
+FROM (
+    SELECT
+        *,
+        place + 288230376151711744 * CASE
+            WHEN verdict = 'undecided' THEN 0
+            WHEN decider_kind IS NULL THEN 3
+            WHEN verdict = 'drop' THEN 2
+            ELSE 1
+        END AS weight
+    FROM as_of.decider_verdicts
+)
 GROUP BY target_kind, target_id;
 
 CREATE VIEW as_of.all_conversations AS

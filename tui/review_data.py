@@ -44,6 +44,8 @@ class Decision:
     verdict: str | None = None
     reason: str = ""
     decided_by: str = ""
+    is_rule: bool = False
+    """Whether a filter or another rule decided, not a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,11 +150,14 @@ class StoreReview:
         self._history.setdefault(conversation_id, []).append(decision)
 
     def undo_decision(self, conversation_id: str) -> Decision:
-        """Store once more what was decided before this session's last decision; returns it."""
+        """Store once more what was decided before this session's last decision; returns it.
+
+        What a rule decided is not repeated in a person's name: taking the person's word back is enough.
+        """
         history = self._history[conversation_id]
         before = history[-2] if len(history) > 1 else self._decided_by_others(conversation_id)
         evidence = json.dumps({"undo": True, "decided_by": before.decided_by})
-        self._save_decision(conversation_id, replace(before, decided_by=self.annotator), evidence)
+        self._save_decision(conversation_id, before, evidence)
         history.pop()
         return before
 
@@ -167,10 +170,10 @@ class StoreReview:
         row: dict[str, object] = {
             "target_kind": "conversation",
             "target_id": conversation_id,
-            "verdict": decision.verdict or UNDECIDED,
-            "reason": decision.reason,
+            "verdict": UNDECIDED if decision.is_rule else decision.verdict or UNDECIDED,
+            "reason": "" if decision.is_rule else decision.reason,
             "evidence": evidence,
-            "decided_by": decision.decided_by,
+            "decided_by": self.annotator,
             "decided_at": utc_now().isoformat(),
         }
         self._pending[conversation_id] = decision

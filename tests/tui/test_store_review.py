@@ -139,7 +139,8 @@ def test_decisions_are_rows_and_undo_is_another_row_with_the_state_before(review
                     "target_id": one,
                     "verdict": "drop",
                     "reason": "refusal",
-                    "decided_by": "filter refusal",
+                    "decided_by": "filter:refusal/1",
+                    "decider_kind": "filter",
                     "decided_at": "2026-01-01T00:00:00",
                 }
             ],
@@ -148,7 +149,7 @@ def test_decisions_are_rows_and_undo_is_another_row_with_the_state_before(review
     assert data.conversation(one).decision == Decision("keep", "fine", "kim")
     data.decide(one, Decision("keep", "very fine", "kim"))
     assert data.undo_decision(one).reason == "fine"
-    assert data.undo_decision(one) == Decision("drop", "refusal", "filter refusal")
+    assert data.undo_decision(one) == Decision("drop", "refusal", "filter:refusal/1", is_rule=True)
     assert data.conversation(one).decision.verdict == "drop"
     data.close()
     assert [row[:2] for row in decisions(store)] == [
@@ -156,9 +157,13 @@ def test_decisions_are_rows_and_undo_is_another_row_with_the_state_before(review
         ("keep", "fine"),
         ("keep", "very fine"),
         ("keep", "fine"),
-        ("drop", "refusal"),
+        ("undecided", ""),
     ]
     assert {row[2] for row in decisions(store)[1:]} == {"kim"}
+    with store.read() as reading:
+        assert reading.rows("SELECT verdict, decided_by FROM latest_decisions") == [
+            ("drop", "filter:refusal/1")
+        ]
 
 
 def test_undoing_a_first_decision_leaves_it_open(review, store):

@@ -1,5 +1,17 @@
-SELECT nullif(verdict, 'undecided') AS verdict, reason, decided_by
-FROM decisions
-WHERE target_kind = 'conversation' AND target_id = $id::UUID AND coalesce(run_id, '-') <> $except_run
-ORDER BY version DESC, seq DESC
+-- The decision in force without the rows of one run, with the weights of the view latest_decisions.
+SELECT nullif(verdict, 'undecided') AS verdict, reason, decided_by, decider_kind IS NOT NULL AS is_rule
+FROM (
+    SELECT
+        arg_max_null(verdict, version * 1048576 + seq) AS verdict,
+        arg_max_null(reason, version * 1048576 + seq) AS reason,
+        arg_max_null(decided_by, version * 1048576 + seq) AS decided_by,
+        arg_max_null(decider_kind, version * 1048576 + seq) AS decider_kind,
+        max(version * 1048576 + seq) AS place
+    FROM decisions
+    WHERE target_kind = 'conversation' AND target_id = $id::UUID AND coalesce(run_id, '-') <> $except_run
+    GROUP BY if(decider_kind IS NULL, 'person', split_part(decided_by, '/', 1))
+)
+ORDER BY
+    CASE WHEN verdict = 'undecided' THEN 0 WHEN decider_kind IS NULL THEN 3 WHEN verdict = 'drop' THEN 2 ELSE 1 END DESC,
+    place DESC
 LIMIT 1

@@ -1,6 +1,7 @@
-SELECT
-    CAST(target_id AS BLOB) AS id,
-    nullif(arg_max(verdict, version * 1048576 + seq), 'undecided') AS verdict
-FROM decisions
-WHERE target_kind = 'conversation' AND version > $after
-GROUP BY target_id
+SELECT CAST(target_id AS BLOB) AS id, nullif(verdict, 'undecided') AS verdict
+FROM latest_decisions
+WHERE target_kind = 'conversation' AND target_id IN (
+    SELECT target_id
+    FROM decisions
+    WHERE target_kind = 'conversation' AND version > $after
+)

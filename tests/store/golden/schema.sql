@@ -75,7 +75,8 @@ CREATE TABLE decisions(
     decided_at TIMESTAMP NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
-    seq INTEGER NOT NULL);
+    seq INTEGER NOT NULL,
+    decider_kind VARCHAR);
 CREATE TABLE export_rows(
     export_id UUID NOT NULL,
     row_number BIGINT NOT NULL,
@@ -205,6 +206,18 @@ CREATE TABLE schema_migrations(
     applied_at TIMESTAMP NOT NULL);
 CREATE TABLE schema_views(
     sha256 VARCHAR NOT NULL);
+CREATE TABLE screenings(
+    decider VARCHAR NOT NULL,
+    decided_by VARCHAR NOT NULL,
+    settings VARCHAR NOT NULL,
+    to_version BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    kept BIGINT NOT NULL,
+    dropped BIGINT NOT NULL,
+    reasons VARCHAR NOT NULL,
+    run_id VARCHAR,
+    "version" BIGINT NOT NULL,
+    seq INTEGER NOT NULL);
 CREATE TABLE selection_conversations(
     selection_id UUID NOT NULL,
     conversation_id UUID NOT NULL,

@@ -1,0 +1,5 @@
+SELECT decided_by, settings, to_version
+FROM screenings
+WHERE decider = $decider
+ORDER BY version DESC, seq DESC
+LIMIT 1
