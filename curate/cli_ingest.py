@@ -126,8 +126,9 @@ def _sentence(file: "FileReport", *, is_dry_run: bool) -> str:
     if file.was_taken:
         return f"{file.name}: taken before ({counts}), nothing added"
     new = f"{tally.new_conversations:,} new conversations, {tally.new_messages:,} new messages"
-    if tally.new_comparisons:
-        new += f", {tally.new_comparisons:,} new comparisons"
+    for label in ("comparisons", "ratings", "samples", "rewards"):
+        count = getattr(tally, f"new_{label}")
+        new += f", {count:,} new {label}" if count else ""
     return f"{file.name}: {counts}; {'would add ' if is_dry_run else ''}{new}"
 
 

@@ -9,19 +9,21 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.judged import JudgedRows, not_stored
 from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
+from curate.labeled import TABLES, LabeledRows, Row, Table, append_labels, fresh_rows, key_of
 from curate.piece import Numbered, Piece, conversation_table
 from curate.reader import (
     READERS,
     Inspecting,
     Inspection,
     Judged,
+    Labeled,
     Pieces,
     Reader,
     ReaderSettings,
@@ -44,12 +46,12 @@ GROUPS_PER_PIECE = 1
 PIECE_BYTES = 48 << 20
 """A piece of very long messages is written before its row group is full."""
 PIECE_REJECTS = 10_000
-PIECE_VERDICTS = 20_000
+PIECE_LABELS = 20_000
 REASONS_KEPT = 1_000
 COLLECT_EVERY = 200_000
 """Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
 
-Item = Record | Judged | Reject
+Item = Record | Judged | Labeled | Reject
 Progress = Callable[[float], None]
 """Told how many more bytes of text have been taken in."""
 
@@ -100,6 +102,14 @@ class Tally:
     new_conversations: int = 0
     new_messages: int = 0
     new_comparisons: int = 0
+    new_ratings: int = 0
+    new_samples: int = 0
+    new_rewards: int = 0
+
+    def add_new(self, table: str, count: int) -> None:
+        """Count new rows of TABLE."""
+        name = f"new_{table}"
+        setattr(self, name, getattr(self, name) + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +134,7 @@ class IngestReport:
 
     def total(self) -> dict[str, int]:
         """The counts of all files together."""
-        names = ("read", "kept", "rejected", "new_conversations", "new_messages", "new_comparisons")
-        return {name: sum(getattr(file.tally, name) for file in self.files) for name in names}
+        return {one.name: sum(getattr(file.tally, one.name) for file in self.files) for one in fields(Tally)}
 
 
 def ingest_files(
@@ -212,6 +221,7 @@ class FileIntake:
         self._occurrences = Occurrences()
         self._piece = Piece()
         self._judged = JudgedRows(source.reader)
+        self._labeled = LabeledRows(source.reader, source.source_id)
         self._is_noted = False
         self.tally = Tally()
         self.reasons: Counter[str] = Counter()
@@ -232,6 +242,8 @@ class FileIntake:
     def _add(self, item: Item) -> None:
         if isinstance(item, Record):
             self._piece.add(item)
+        elif isinstance(item, Labeled):
+            self._labeled.add(item, self._piece)
         elif isinstance(item, Judged):
             self._judged.add(item, self._piece)
         else:
@@ -244,7 +256,7 @@ class FileIntake:
             (piece.n_unsettled() >= wanted and piece.screen(self._intake.messages) >= wanted)
             or piece.n_bytes >= PIECE_BYTES
             or len(piece.rejects) >= PIECE_REJECTS
-            or len(self._judged) >= PIECE_VERDICTS
+            or len(self._judged) + len(self._labeled) >= PIECE_LABELS
         )
 
     def _write(self, *, is_last: bool) -> None:
@@ -257,6 +269,7 @@ class FileIntake:
             settled, message_ids = self._write_messages(writing, is_last=is_last)
             conversation_ids = self._write_conversations(writing, settled)
             self._write_verdicts(writing, settled)
+            self._write_labels(writing, settled, frozenset(message_ids))
             self._write_rejects(writing)
             if is_last:
                 self._note_source(writing, is_last=True)
@@ -295,10 +308,15 @@ class FileIntake:
     def _write_verdicts(self, writing: "Writing", settled: int) -> None:
         """Write the verdicts all of whose messages are stored."""
         rows = not_stored(writing, self._judged.take(settled))
-        run_id = self._intake.run_id
-        self.tally.new_comparisons += writing.append(
-            "comparisons", [{**row, "run_id": run_id} for row in rows]
-        )
+        place = {"run_id": self._intake.run_id, "source_id": uuid_text(self._source.source_id)}
+        self.tally.new_comparisons += writing.append("comparisons", [{**row, **place} for row in rows])
+
+    def _write_labels(self, writing: "Writing", settled: int, written: frozenset[bytes]) -> None:
+        """Write the labels all of whose messages are stored; WRITTEN are those new in this turn."""
+        ready = self._labeled.take(settled)
+        for table in TABLES:
+            rows = fresh_rows(writing, table, ready[table.name], written)
+            self.tally.add_new(table.name, append_labels(writing, table, rows, self._intake.run_id))
 
     def _write_rejects(self, writing: "Writing") -> None:
         rejects = self._piece.rejects
@@ -336,7 +354,7 @@ def _without(ready: list[Numbered], known: KnownIds, reading: "Reading") -> list
 
 
 def _count(tally: Tally, reasons: Counter[str], item: Item) -> None:
-    if isinstance(item, Judged):
+    if isinstance(item, Judged | Labeled):
         tally.read += 1
         tally.kept += 1
         return
@@ -426,6 +444,8 @@ class DryCount:
         self._occurrences = Occurrences()
         self._met = Prefixes()
         self._judged = JudgedRows(source.reader)
+        self._labeled = LabeledRows(source.reader, source.source_id)
+        self._labels_met = Prefixes()
         self.piece = Piece()
         self.tally = Tally()
         self.reasons: Counter[str] = Counter()
@@ -434,6 +454,8 @@ class DryCount:
         """Take in one item."""
         if isinstance(item, Record):
             self.piece.add(item)
+        elif isinstance(item, Labeled):
+            self._labeled.add(item, self.piece)
         elif isinstance(item, Judged):
             self._judged.add(item, self.piece)
         _count(self.tally, self.reasons, item)
@@ -446,7 +468,23 @@ class DryCount:
         self.tally.new_messages += self._n_new("messages", "message_id", self.piece.ids)
         self.tally.new_conversations += self._n_new("conversations", "conversation_id", conversations)
         self.tally.new_comparisons += self._n_new_verdicts(self._judged.take(len(self.piece.ids)))
+        ready = self._labeled.take(len(self.piece.ids))
+        for table in TABLES:
+            self.tally.add_new(table.name, self._n_new_labels(table, ready[table.name]))
         self.piece = Piece()
+
+    def _n_new_labels(self, table: Table, rows: list[Row]) -> int:
+        if not rows:
+            return 0
+        digests = {digest_of("q1", table.name, repr(key_of(table, row))): row for row in rows}
+        prefixes = halves_of(list(digests))[:, 0]
+        is_met = self._labels_met.holds(prefixes).tolist()
+        self._labels_met.add(prefixes)
+        unmet = [row for row, met in zip(digests.values(), is_met, strict=True) if not met]
+        if not self._store.path.exists():
+            return len(unmet)
+        with self._store.read() as reading:
+            return len(fresh_rows(reading, table, unmet, frozenset()))
 
     def _n_new_verdicts(self, rows: list[dict[str, object]]) -> int:
         if not rows or not self._store.path.exists():

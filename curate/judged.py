@@ -116,6 +116,7 @@ def comparison_row(item: Judged, reader: str) -> dict[str, object]:
         "explanation": item.explanation,
         "state": item.state,
         "parser_version": reader,
+        "record_number": item.record_number,
         "created_at": item.created_at.isoformat(),
     }
 

@@ -22,6 +22,8 @@ from store.ids import ROOT, conversation_digest
 from store.rows import ROLES
 
 ROLE_BYTES: dict[str, bytes] = {role: role.encode() + b"\0" for role in ROLES}
+Turns = Sequence[tuple[str, str]]
+"""(role, content), one after the other."""
 BLANK = blake2b(digest_size=16, person=b"pref.m1")
 """The hash of a message before its first byte."""
 
@@ -64,12 +66,19 @@ class Piece:
         self._n_doubtful = 0
 
     def add(self, record: Record) -> None:
-        """Hash a record's messages; the canonical form is `store.ids.message_digest`, written out for speed."""
-        parent = ROOT
+        """Take in a record and its messages."""
+        path = self.add_messages(record.messages)
+        self._kept.append(Kept(_without_messages(record), path, len(self.ids)))
+
+    def add_messages(self, messages: Turns, parent: bytes = ROOT, depth: int = 0) -> list[bytes]:
+        """Hash the messages that follow one another from PARENT on, the first at DEPTH; returns their ids.
+
+        The canonical form is `store.ids.message_digest`, written out for speed.
+        """
         path: list[bytes] = []
         seen, ids, parents, roles = self._seen, self.ids, self._parents, self._roles
         contents, depths, blank = self._contents, self._depths, BLANK.copy
-        for role, text in record.messages:
+        for role, text in messages:
             content = text.encode()
             hasher = blank()
             hasher.update(b"".join((parent, ROLE_BYTES[role], content)))
@@ -80,11 +89,15 @@ class Piece:
                 parents.append(parent)
                 roles.append(role)
                 contents.append(content)
-                depths.append(len(path))
+                depths.append(depth + len(path))
                 self.n_bytes += len(content)
             path.append(digest)
             parent = digest
-        self._kept.append(Kept(_without_messages(record), path, len(ids)))
+        return path
+
+    def keep(self, record: Record, path: list[bytes]) -> None:
+        """Take in a record without its messages, whose ids PATH gives."""
+        self._kept.append(Kept(record, path, len(self.ids)))
 
     def n_unsettled(self) -> int:
         """How many messages may be new: those not looked at yet, and those certainly new."""

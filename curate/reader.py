@@ -14,6 +14,11 @@ from store.extensions import ExtensionPoint
 
 Pieces = Literal["keep", "join"]
 
+UNDATED = datetime(1970, 1, 1)
+"""Stands where a file gives no time."""
+IMPORTED = "imported"
+"""The revision of a reward that a file brought: what made it is not known here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -95,6 +100,114 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """A number that somebody gave to one answer."""
+
+    labeler: str
+    labeler_kind: str
+    """`person`, `judge` or `reward_model`."""
+    template: str
+    """The protocol of the file it comes from."""
+    scale: str
+    """`1-5`, `rank` …"""
+    value: float | None
+    """As it was given; None where there is none, and the state says why."""
+    aspect: str = "overall"
+    state: str = "done"
+    draw_index: int = 0
+    """Which of several ratings of one labeler on the same answer it is."""
+    explanation: str | None = None
+    created_at: datetime = UNDATED
+    """In UTC, without a zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One draw of a policy: that it gave this answer, and how it was asked."""
+
+    policy: str
+    sample_index: int
+    sampling: str = "{}"
+    """JSON text of the sampling parameters, as far as the file gives them."""
+    finish_reason: str = "unknown"
+    seed: int | None = None
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """A reward model's number for one answer."""
+
+    reward_model: str
+    value: float | None
+    revision: str = IMPORTED
+    state: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to the prompt of a record, with what the record says of it."""
+
+    text: str
+    policy: str = ""
+    """Who wrote it, or empty."""
+    before: tuple[tuple[str, str], ...] = ()
+    """Turns between the record's prompt and this answer, (role, content)."""
+    draws: tuple[Draw, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    rewards: tuple[Reward, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verdict on two answers of a record."""
+
+    a: int
+    """Which answer was shown first, counted from 0."""
+    b: int
+    labeler: str
+    labeler_kind: str
+    template: str
+    scale: str
+    signed_margin: float | None
+    """From 1, A is clearly better, to -1; None where there is no verdict."""
+    state: str
+    """`win`, `tie`, or why there is no verdict."""
+    native_label: str | None = None
+    """The verdict in the scale's own words; on scale `binary` A and B stand if not given."""
+    is_order_known: bool = True
+    """Otherwise the two are put in an order that depends on their texts only."""
+    explanation: str | None = None
+    draw_index: int = 0
+    created_at: datetime = UNDATED
+
+
+@dataclass(frozen=True, slots=True)
+class Labeled:
+    """A record that is a prompt with any number of answers, and what was said of them.
+
+    It is one conversation: the prompt alone, so that an answer somebody found bad is never taken for a
+    conversation to learn from, or the prompt with the one answer that `ending` names.
+    """
+
+    record_number: int
+    """Counted from 1, rejects included."""
+    line: int
+    byte_offset: int
+    external_id: str
+    """The id the file gives it, or empty."""
+    prompt: tuple[tuple[str, str], ...]
+    """(role, content), with the store's roles."""
+    answers: tuple[Answer, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    ending: int | None = None
+    """Which answer the conversation ends with, counted from 0."""
+    language: str | None = None
+    metadata: str | None = None
+    """JSON text of whatever else the record holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A record that was not taken."""
 
@@ -124,8 +237,10 @@ class ReaderSettings:
 class Reader(Protocol):
     """Reads files of one format."""
 
-    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Record | Judged | Reject | Remark]:
-        """Everything in the file at PATH; every record is a Record, part of one, a Judged or a Reject.
+    def __call__(
+        self, path: Path, settings: ReaderSettings
+    ) -> Iterator[Record | Judged | Labeled | Reject | Remark]:
+        """Everything in the file at PATH; every record is a Record, part of one, a Judged, a Labeled or a Reject.
 
         Raises BadInput if the file is not of this format at all.
         """

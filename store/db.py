@@ -91,15 +91,12 @@ class Writing(Reading):
         return int(batch.num_rows)
 
     def append_from(self, table: str, select: str, params: Params = None) -> int:
-        """Add the rows of a SELECT that names every column but `version` and `seq` as TABLE does."""
-        columns = self._columns(table)
-        names = [name for name in columns if name not in ("version", "seq")]
-        has_seq = "seq" in columns
-        into = ", ".join([*names, "version", *(["seq"] if has_seq else [])])
-        seq = f", row_number() OVER () + {self._next_seq(table) - 1}" if has_seq else ""
+        """Add the rows of a SELECT that names columns as TABLE does; missing columns become NULL."""
+        has_seq = "seq" in self._columns(table)
+        seq = f", row_number() OVER () + {self._next_seq(table) - 1} AS seq" if has_seq else ""
         sql = (
-            f"INSERT INTO main.{table} ({into})"
-            f" SELECT {', '.join(names)}, {self.version}{seq} FROM ({select})"
+            f"INSERT INTO main.{table} BY NAME"
+            f" SELECT selected.*, {self.version} AS version{seq} FROM ({select}) AS selected"
         )
         added = self.con.execute(sql, params).fetchall()
         return self._count(table, int(added[0][0]))

@@ -72,6 +72,15 @@ REFERENCES = {
         SELECT count(*) FROM selection_pairs WHERE prompt_id NOT IN (SELECT message_id FROM messages)
         OR chosen_id NOT IN (SELECT message_id FROM messages) OR rejected_id NOT IN (SELECT message_id FROM messages)
         OR chosen_id = rejected_id""",
+    "label_source": """
+        SELECT count(*)
+        FROM (
+            SELECT source_id FROM comparisons
+            UNION ALL SELECT source_id FROM ratings
+            UNION ALL SELECT source_id FROM samples
+            UNION ALL SELECT source_id FROM rewards
+        ) AS labels
+        WHERE source_id IS NOT NULL AND source_id NOT IN (SELECT source_id FROM sources)""",
     "reject_source": "SELECT count(*) FROM rejects WHERE source_id NOT IN (SELECT source_id FROM sources)",
     "reject_twice": "SELECT count(*) - count(DISTINCT (source_id, record_number)) FROM rejects",
     "source_counts": """

@@ -162,7 +162,9 @@ SELECT
     arg_max_null(request_key, version * 1048576 + seq) AS request_key,
     arg_max_null(parser_version, version * 1048576 + seq) AS parser_version,
     arg_max_null(created_at, version * 1048576 + seq) AS created_at,
-    arg_max_null(run_id, version * 1048576 + seq) AS run_id
+    arg_max_null(run_id, version * 1048576 + seq) AS run_id,
+    arg_max_null(source_id, version * 1048576 + seq) AS source_id,
+    arg_max_null(record_number, version * 1048576 + seq) AS record_number
 FROM as_of.ratings
 GROUP BY response_id, labeler, template, scale, aspect, draw_index;
 
@@ -337,6 +339,8 @@ SELECT
     arg_max_null(value, version * 1048576 + seq) AS value,
     arg_max_null(n_tokens, version * 1048576 + seq) AS n_tokens,
     arg_max_null(is_truncated, version * 1048576 + seq) AS is_truncated,
-    arg_max_null(state, version * 1048576 + seq) AS state
+    arg_max_null(state, version * 1048576 + seq) AS state,
+    arg_max_null(source_id, version * 1048576 + seq) AS source_id,
+    arg_max_null(record_number, version * 1048576 + seq) AS record_number
 FROM as_of.rewards
 GROUP BY prompt_id, response_id, reward_model, revision;

@@ -150,6 +150,9 @@ def test_ingest_stores_each_answer_once_and_every_verdict(store: Store, tmp_path
         "new_conversations": 2,
         "new_messages": 3,
         "new_comparisons": 2,
+        "new_ratings": 0,
+        "new_samples": 0,
+        "new_rewards": 0,
     }
     with store.read() as reading:
         sides = reading.rows(
@@ -198,7 +201,7 @@ def test_a_dry_run_counts_verdicts_and_writes_nothing(store: Store, tmp_path: Pa
 def test_an_interrupted_ingest_is_completed_by_the_same_command(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.ingest.PIECE_VERDICTS", 2)
+    monkeypatch.setattr("curate.ingest.PIECE_LABELS", 2)
     monkeypatch.setattr("curate.ingest.GROUP_ROWS", 2)
     rows = [row(prompt=f"Name prime {i // 2}.", evaluator=f"ann{i % 2}") for i in range(12)]
     path = spreadsheet(tmp_path / "a.xlsx", rows)

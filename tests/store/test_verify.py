@@ -76,8 +76,13 @@ def test_a_sound_store_has_no_problem(sound: Store) -> None:
         ("UPDATE versions SET rows_by_table = '{\"messages\": 77}' WHERE version = 1", "rows_of_messages"),
         (
             "INSERT INTO ratings SELECT uuid(), 'j', 'judge', 't', 's', 'overall', 0, 5, '', 'done', NULL, '1',"
-            " now()::TIMESTAMP, NULL, 2, 0",
+            " now()::TIMESTAMP, NULL, 2, 0, NULL, NULL",
             "rating_message",
+        ),
+        (
+            "INSERT INTO samples SELECT parent_id, message_id, 0, 'p', '{}', NULL, 'stop', 1, NULL, 1, uuid(), 1"
+            " FROM messages WHERE depth = 1",
+            "label_source",
         ),
     ],
 )

@@ -24,7 +24,9 @@ CREATE TABLE comparisons(
     "version" BIGINT NOT NULL,
     seq INTEGER NOT NULL,
     policy_a VARCHAR,
-    policy_b VARCHAR);
+    policy_b VARCHAR,
+    source_id UUID,
+    record_number BIGINT);
 CREATE TABLE completions(
     request_key UUID NOT NULL,
     provider VARCHAR NOT NULL,
@@ -134,7 +136,9 @@ CREATE TABLE ratings(
     created_at TIMESTAMP NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
-    seq INTEGER NOT NULL);
+    seq INTEGER NOT NULL,
+    source_id UUID,
+    record_number BIGINT);
 CREATE TABLE rejects(
     source_id UUID NOT NULL,
     sha256 VARCHAR NOT NULL,
@@ -171,7 +175,9 @@ CREATE TABLE rewards(
     state VARCHAR NOT NULL,
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
-    seq INTEGER NOT NULL);
+    seq INTEGER NOT NULL,
+    source_id UUID,
+    record_number BIGINT);
 CREATE TABLE runs(
     run_id VARCHAR NOT NULL,
     command VARCHAR NOT NULL,
@@ -198,7 +204,9 @@ CREATE TABLE samples(
     finish_reason VARCHAR NOT NULL,
     n_tokens INTEGER,
     run_id VARCHAR,
-    "version" BIGINT NOT NULL);
+    "version" BIGINT NOT NULL,
+    source_id UUID,
+    record_number BIGINT);
 CREATE TABLE schema_migrations(
     number INTEGER NOT NULL,
     "name" VARCHAR NOT NULL,
