@@ -44,6 +44,9 @@ MEGABYTE = 1e6
 @click.option(
     "--class", "source_class", metavar="NAME", help="The class of every conversation, whatever its model."
 )
+@click.option(
+    "--model-label", metavar="LABEL", help="The model label of every conversation that names no model."
+)
 @click.option("--name", help="What to call the source; its file name if not given.")
 @click.option("--license", metavar="TEXT", help="The license the source comes under.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read no more than so many records of each file.")
@@ -57,6 +60,7 @@ def ingest(
     paths: tuple[Path, ...],
     pieces: Pieces,
     source_class: str | None,
+    model_label: str | None,
     name: str | None,
     license: str | None,
     limit: int | None,
@@ -67,13 +71,15 @@ def ingest(
 ) -> None:
     """Add the conversations in the files at PATH... to the store.
 
-    FORMAT is one of the readers: sharegpt (JSON array or JSON Lines, also gzip or zstd), human-eval (the
-    Camels annotations, .xlsx; a verdict a row). A record that cannot be stored goes to the table
-    `rejects` with line, offset and reason; the rest goes in. Ingesting a file twice adds nothing, and an
-    interrupted ingest is continued by the same command.
+    FORMAT is one of those that `curate formats` lists, or `auto`, which finds it in the first records and
+    says why, or names the two nearest and takes nothing. Files may be JSON, JSON Lines, CSV, TSV (also gzip
+    or zstd), spreadsheets, Parquet, folders that `datasets` saved, or folders of such files. A record that
+    cannot be stored goes to the table `rejects` with line, offset and reason; the rest goes in. Ingesting a
+    file twice adds nothing, and an interrupted ingest is continued by the same command.
 
     \b
     Examples:
+      curate ingest auto downloads/
       curate ingest sharegpt sharegpt.json
       curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
       curate ingest sharegpt pieces.json --pieces join --json
@@ -82,7 +88,7 @@ def ingest(
     from curate.ingest import IngestSettings, ingest_files, text_bytes
     from store.db import Store
 
-    settings = IngestSettings(pieces, limit, source_class, name, license, is_dry_run)
+    settings = IngestSettings(pieces, limit, source_class, name, license, is_dry_run, model_label)
     with progress("ingest MB", text_bytes(paths) / MEGABYTE) as advance:
         report = ingest_files(
             Store(store_path, wait_s=wait_s),
@@ -112,6 +118,7 @@ def _as_dict(file: "FileReport") -> dict[str, object]:
     return {
         "path": file.path,
         "name": file.name,
+        "reader": file.reader,
         "source_id": to_text("s1", file.source_id),
         "was_taken": file.was_taken,
         **counts,

@@ -9,23 +9,25 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.detect import AUTO
+from curate.inputs import Input, inputs_of, size_of
 from curate.judged import JudgedRows, not_stored
 from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
 from curate.labeled import TABLES, LabeledRows, Row, Table, append_labels, fresh_rows, key_of
 from curate.piece import Numbered, Piece, conversation_table
 from curate.reader import (
     READERS,
+    Columns,
     Inspecting,
     Inspection,
     Judged,
     Labeled,
     Pieces,
-    Reader,
     ReaderSettings,
     Record,
     Reject,
@@ -72,12 +74,27 @@ class IngestSettings:
     """The license the source comes under."""
     is_dry_run: bool = False
     """Only count."""
+    model_label: str | None = None
+    """The model label of every conversation that names none."""
+    columns: Columns = ()
+    """What the fields of a record mean, where they are not named as the reader expects."""
 
     def identity(self) -> str:
         """The part that decides which rows come out, as JSON; it belongs to the source's id."""
-        return json.dumps(
-            {"limit": self.limit, "pieces": self.pieces, "source_class": self.source_class}, sort_keys=True
-        )
+        deciding: dict[str, object] = {
+            "limit": self.limit,
+            "pieces": self.pieces,
+            "source_class": self.source_class,
+        }
+        if self.model_label is not None:
+            deciding["model_label"] = self.model_label
+        if self.columns:
+            deciding["columns"] = dict(self.columns)
+        return json.dumps(deciding, sort_keys=True)
+
+    def for_reader(self) -> ReaderSettings:
+        """The part that the reader is told."""
+        return ReaderSettings(pieces=self.pieces, columns=self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,8 @@ class Source:
     source_id: bytes
     name: str
     reader: str
+    why: str
+    """How its format was found; empty where it was named."""
     path: Path
     inspection: Inspection
     settings: IngestSettings
@@ -118,6 +137,7 @@ class FileReport:
 
     path: str
     name: str
+    reader: str
     source_id: str
     was_taken: bool
     """Whether an earlier run had finished it; then nothing was read and the counts are that run's."""
@@ -144,21 +164,21 @@ def ingest_files(
     settings: IngestSettings,
     advance: Progress | None = None,
 ) -> IngestReport:
-    """Add the records of the files at PATHS; takes a write turn a piece.
+    """Add the records of the files at PATHS; takes a write turn a piece. The reader `auto` finds each format.
 
     Raises UnknownName for the reader, BadInput if any file is not of the format: then nothing was done.
     """
-    reader = READERS.load(reader_name)
-    sources = list(
-        {source.source_id: source for source in _sources(reader_name, reader, paths, settings)}.values()
-    )
+    if reader_name != AUTO:
+        READERS.load(reader_name)
+    inputs = inputs_of(reader_name, paths)
+    sources = list({source.source_id: source for source in _sources(inputs, settings)}.values())
     tell = advance or (lambda _amount: None)
     if settings.is_dry_run:
-        return IngestReport([_dry_run(store, reader, source, tell) for source in sources])
+        return IngestReport([_dry_run(store, source, tell) for source in sources])
     asked = {"reader": reader_name, "paths": [str(path) for path in paths], **_plain(settings)}
     with run_of(store, "curate ingest", asked) as run, _few_collections():
         intake = Intake(store, run.run_id)
-        report = IngestReport([_take_file(intake, reader, source, tell) for source in sources])
+        report = IngestReport([_take_file(intake, source, tell) for source in sources])
         run.finish(report.total())
     return report
 
@@ -179,22 +199,25 @@ def _few_collections() -> Iterator[None]:
 
 def text_bytes(paths: Sequence[Path]) -> int:
     """How much there is to read, roughly: compressed files count as they lie there."""
-    return sum(path.stat().st_size for path in paths)
+    return sum(map(size_of, paths))
 
 
 def _plain(settings: IngestSettings) -> dict[str, object]:
     return {**json.loads(settings.identity()), "name": settings.name, "license": settings.license}
 
 
-def _sources(
-    reader_name: str, reader: Reader, paths: Sequence[Path], settings: IngestSettings
-) -> Iterator[Source]:
+def _sources(inputs: Sequence[Input], settings: IngestSettings) -> Iterator[Source]:
     """Look at every file from beginning to end before anything of any is taken."""
-    for path in paths:
+    for one in inputs:
+        reader = READERS.load(one.reader)
+        path = one.path
         inspection = reader.inspect(path) if isinstance(reader, Inspecting) else inspect_text(path)
-        next(reader(path, ReaderSettings()), None)  # raises BadInput if its beginning is not of the format
-        source_id = digest_of("s1", inspection.sha256, reader_name, settings.identity())
-        yield Source(source_id, settings.name or path.name, reader_name, path, inspection, settings)
+        next(
+            reader(path, settings.for_reader()), None
+        )  # raises BadInput if its beginning is not of the format
+        source_id = digest_of("s1", inspection.sha256, one.reader, settings.identity())
+        name = settings.name or path.name
+        yield Source(source_id, name, one.reader, one.why, path, inspection, settings)
 
 
 class Intake:
@@ -368,14 +391,14 @@ def _count(tally: Tally, reasons: Counter[str], item: Item) -> None:
         reasons[item.reason] += 1
 
 
-def _take_file(intake: Intake, reader: Reader, source: Source, tell: Progress) -> FileReport:
+def _take_file(intake: Intake, source: Source, tell: Progress) -> FileReport:
     finished = _finished(intake, source)
     if finished is not None:
         tell(source.inspection.text_bytes)
         return _report(source, finished, Counter(), [], was_taken=True)
     file = FileIntake(intake, source)
     remarks: list[str] = []
-    file.take(_limited(reader, source, remarks), tell)
+    file.take(_limited(source, remarks), tell)
     return _report(source, file.tally, file.reasons, remarks, was_taken=False)
 
 
@@ -403,30 +426,32 @@ def _noted(reading: "Reading", source: Source) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _limited(reader: Reader, source: Source, remarks: list[str]) -> Iterator[Item]:
+def _limited(source: Source, remarks: list[str]) -> Iterator[Item]:
     """The records of a source, up to its limit; what the reader has to say goes to REMARKS."""
     n_read = 0
-    limit = source.settings.limit
-    for item in reader(source.path, ReaderSettings(pieces=source.settings.pieces)):
+    limit, label = source.settings.limit, source.settings.model_label
+    if source.why:
+        remarks.append(f"read as {source.reader}: {source.why}")
+    for item in READERS.load(source.reader)(source.path, source.settings.for_reader()):
         if isinstance(item, Remark):
             remarks.append(item.text)
             continue
         if limit is not None and n_read >= limit:
             return
         n_read += len(item.record_numbers) if isinstance(item, Record) else 1
-        yield item
+        yield replace(item, model=label) if label and isinstance(item, Record) and not item.model else item
 
 
 def _check_unchanged(source: Source) -> None:
-    if source.path.stat().st_size != source.inspection.stored_bytes:
+    if size_of(source.path) != source.inspection.stored_bytes:
         raise BadInput(f"{source.path} changed while it was read; repeat the command when it is complete")
 
 
-def _dry_run(store: "Store", reader: Reader, source: Source, tell: Progress) -> FileReport:
+def _dry_run(store: "Store", source: Source, tell: Progress) -> FileReport:
     """Count what an ingest would do, writing nothing."""
     counter = DryCount(store, source)
     remarks: list[str] = []
-    for item in chain(_limited(reader, source, remarks), [None]):
+    for item in chain(_limited(source, remarks), [None]):
         if item is not None:
             counter.add(item)
         if item is None or len(counter.piece.ids) >= GROUP_ROWS:
@@ -508,7 +533,14 @@ def _report(
     source: Source, tally: Tally, reasons: Counter[str], remarks: list[str], *, was_taken: bool
 ) -> FileReport:
     return FileReport(
-        str(source.path), source.name, uuid_text(source.source_id), was_taken, tally, reasons, remarks
+        str(source.path),
+        source.name,
+        source.reader,
+        uuid_text(source.source_id),
+        was_taken,
+        tally,
+        reasons,
+        remarks,
     )
 
 

@@ -19,6 +19,9 @@ UNDATED = datetime(1970, 1, 1)
 IMPORTED = "imported"
 """The revision of a reward that a file brought: what made it is not known here."""
 
+Columns = tuple[tuple[str, str], ...]
+"""(what it is, such as `prompt`; the field of the file that holds it)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -232,6 +235,8 @@ class ReaderSettings:
 
     pieces: Pieces = "keep"
     """Whether pieces of one long conversation (ids `<base>_<n>`) are put together again."""
+    columns: Columns = ()
+    """For the reader `columns`: which field of a record is what."""
 
 
 class Reader(Protocol):
@@ -263,6 +268,8 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
     kind="reader",
     group="curate.readers",
     built_in={
+        "alpaca": "curate.readers.alpaca:ALPACA",
+        "dolly": "curate.readers.alpaca:DOLLY",
         "human-eval": "curate.readers.human_eval:HUMAN_EVAL",
         "sharegpt": "curate.readers.sharegpt:read_sharegpt",
     },

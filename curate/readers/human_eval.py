@@ -5,19 +5,14 @@ model_b completion_a completion_b completion_a_is_acceptable completion_b_is_acc
 evaluator timestamp`.
 """
 
-import hashlib
-import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from curate.format import Format, has_keys
 from curate.reader import Inspection, Judged, ReaderSettings, Reject
-from curate.readers.text_files import CHUNK_BYTES, EXPANSION_GRACE_BYTES, MAX_EXPANSION
-from store.errors import BadInput, MissingExtra
-
-if TYPE_CHECKING:
-    import polars as pl
+from curate.readers import sheets
+from store.errors import BadInput
 
 SCALE = "camels5"
 TEMPLATE = "camels5-blind"
@@ -57,13 +52,7 @@ class HumanEvalReader:
 
         Raises BadInput if it is no spreadsheet.
         """
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder; name the files in it")
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(CHUNK_BYTES):
-                digest.update(block)
-        return Inspection(digest.hexdigest(), path.stat().st_size, _expanded_bytes(path))
+        return sheets.inspect(path)
 
     def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Judged | Reject]:
         """Every row, first those that are rejected, then the verdicts in order of time.
@@ -80,23 +69,18 @@ class HumanEvalReader:
 
 HUMAN_EVAL = HumanEvalReader()
 
-
-def _expanded_bytes(path: Path) -> int:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    except zipfile.BadZipFile as error:
-        raise BadInput(f"{path} is not an .xlsx spreadsheet: {error}") from error
-    if "xl/workbook.xml" not in sizes:
-        raise BadInput(f"{path} is a zip archive without a workbook; human-eval reads .xlsx spreadsheets")
-    total = sum(sizes.values())
-    if total > EXPANSION_GRACE_BYTES and total > MAX_EXPANSION * path.stat().st_size:
-        raise BadInput(f"{path} expands to more than {MAX_EXPANSION} times its size; it is not read")
-    return total
+FORMAT = Format(
+    "the Camels human evaluation: a spreadsheet row is one person's verdict on two answers",
+    '{"instance_id": "t1", "prompt": "Name a colour.", "model_a": "x", "model_b": "y", "completion_a": "Red.", '
+    '"completion_b": "Dog.", "completion_a_is_acceptable": "yes", "completion_b_is_acceptable": "no", '
+    '"preference": "a-is-better", "evaluator": "e1", "timestamp": "2023-05-01T10:00:00"}',
+    has_keys(*COLUMNS, confidence=1.0),
+    ".xlsx",
+)
 
 
 def _rows(path: Path) -> list[Cells]:
-    table = _table(path)
+    table = sheets.table_of(path)
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise BadInput(f"{path} has no column {', '.join(missing)}; human-eval reads the Camels annotations")
@@ -104,20 +88,6 @@ def _rows(path: Path) -> list[Cells]:
         {name: "" if value is None else value for name, value in row.items()}
         for row in table.iter_rows(named=True)
     ]
-
-
-def _table(path: Path) -> "pl.DataFrame":
-    """The first sheet, every cell as text."""
-    try:
-        import fastexcel
-    except ImportError as error:
-        raise MissingExtra.of("fastexcel", "sheets") from error
-    import polars as pl
-
-    try:
-        return pl.read_excel(path, infer_schema_length=0)
-    except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
-        raise BadInput(f"{path} cannot be read as a spreadsheet: {error}") from error
 
 
 def _item_of(number: int, cells: Cells) -> Judged | Reject:

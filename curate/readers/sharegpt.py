@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from curate.format import Format, Match, Sample
 from curate.reader import ReaderSettings, Record, Reject, Remark
-from curate.readers.json_records import NotJson, RawRecord, excerpt_of, reason_of, split_records
+from curate.readers.fields import Fields, Unreadable, kind_of
+from curate.readers.json_records import NotJson, RawRecord, excerpt_of, split_records
 from curate.readers.pieces import Piece, Plan, joined, plan_of
 from curate.readers.text_files import CHUNK_BYTES, text_chunks
 from store.errors import BadInput
@@ -21,7 +23,6 @@ TURN_LISTS = ("conversations", "items", "messages")
 SPEAKERS = ("from", "role", "user")
 TEXTS = ("value", "content", "text")
 SYSTEM_KEYS = ("system", "system_prompt")
-LANGUAGE_KEYS = ("lang", "language")
 
 ROLE_OF = {
     "system": "system",
@@ -61,11 +62,6 @@ class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _decode_chat = msgspec.json.Decoder(_Chat).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode = msgspec.json.Decoder().decode
-
-
-class Unreadable(ValueError):
-    """A record that cannot be stored; the message is the reason."""
 
 
 class Chat(NamedTuple):
@@ -171,24 +167,7 @@ def chat_of(raw: bytes) -> Chat:
 
 
 def _tolerant_chat_of(raw: bytes) -> Chat:
-    try:
-        fields = _decode_object(raw)
-        return _chat_of_fields(fields)
-    except Unreadable:
-        raise
-    except msgspec.ValidationError as error:
-        raise Unreadable("not a JSON object") from error
-    except msgspec.DecodeError as error:
-        raise Unreadable(reason_of(str(error))) from error
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8: {error.reason}") from error
-    except ValueError as error:
-        raise Unreadable(f"not JSON: {error}") from error
-    except RecursionError as error:
-        raise Unreadable("nested too deeply") from error
-
-
-def _chat_of_fields(fields: dict[str, msgspec.Raw]) -> Chat:
+    fields = Fields.of_json(raw)
     turns = _take_turns(fields)
     messages = [_message_of(turn, number) for number, turn in enumerate(turns, start=1)]
     preamble = _take_system(fields)
@@ -197,22 +176,37 @@ def _chat_of_fields(fields: dict[str, msgspec.Raw]) -> Chat:
     if preamble:
         messages.insert(0, ("system", preamble))
     return Chat(
-        external_id=_take_id(fields),
+        external_id=fields.take_id(),
         messages=tuple(messages),
-        model=_take_model(fields),
-        language=_take_language(fields),
-        metadata=_rest(fields),
+        model=fields.take_model(),
+        language=fields.take_language(),
+        metadata=fields.rest(_extras_of(turns)),
         has_preamble=bool(preamble),
     )
 
 
-def _take_turns(fields: dict[str, msgspec.Raw]) -> list[Any]:
+def _extras_of(turns: list[dict[str, Any]]) -> list[tuple[str, object]]:
+    """What the turns say besides speaker and text (a loss weight, say), for the metadata."""
+    extras = [
+        {"turn": number, **{key: value for key, value in turn.items() if key not in _keys_read(turn)}}
+        for number, turn in enumerate(turns, start=1)
+    ]
+    told = [extra for extra in extras if len(extra) > 1]
+    return [("turns", told)] if told else []
+
+
+def _keys_read(turn: dict[str, Any]) -> set[str]:
+    found = (next((key for key in keys if key in turn), "") for keys in (SPEAKERS, TEXTS))
+    return set(found)
+
+
+def _take_turns(fields: Fields) -> list[Any]:
     key = next((key for key in TURN_LISTS if key in fields), None)
     if key is None:
         raise Unreadable(f"no list of turns (one of {', '.join(TURN_LISTS)})")
-    turns = _decode(fields.pop(key))
+    turns = fields.take(key)
     if not isinstance(turns, list):
-        raise Unreadable(f"{key} is {_kind(turns)}, not a list of turns")
+        raise Unreadable(f"{key} is {kind_of(turns)}, not a list of turns")
     if not turns:
         raise Unreadable("no turns")
     return turns
@@ -220,7 +214,7 @@ def _take_turns(fields: dict[str, msgspec.Raw]) -> list[Any]:
 
 def _message_of(turn: object, number: int) -> tuple[str, str]:
     if not isinstance(turn, dict):
-        raise Unreadable(f"turn {number}: {_kind(turn)}, not an object")
+        raise Unreadable(f"turn {number}: {kind_of(turn)}, not an object")
     return _role_of(turn, number), _content_of(turn, number)
 
 
@@ -230,7 +224,7 @@ def _role_of(turn: dict[str, Any], number: int) -> str:
         raise Unreadable(f"turn {number}: no speaker (one of {', '.join(SPEAKERS)})")
     speaker = turn[key]
     if not isinstance(speaker, str):
-        raise Unreadable(f"turn {number}: the speaker is {_kind(speaker)}, not text")
+        raise Unreadable(f"turn {number}: the speaker is {kind_of(speaker)}, not text")
     role = ROLE_OF.get(speaker.strip().lower())
     if role is None:
         raise Unreadable(f"turn {number}: no role is known for the speaker {speaker[:80]!r}")
@@ -246,75 +240,53 @@ def _content_of(turn: dict[str, Any], number: int) -> str:
         return content
     if isinstance(content, list):
         return "\n".join(_part_of(part, number) for part in content)
-    raise Unreadable(f"turn {number}: the content is {_kind(content)}, not text")
+    raise Unreadable(f"turn {number}: the content is {kind_of(content)}, not text")
 
 
 def _part_of(part: object, number: int) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise Unreadable(f"turn {number}: a part of the content is {_kind(part)}, not text")
+        raise Unreadable(f"turn {number}: a part of the content is {kind_of(part)}, not text")
     kind = part.get("type", "text")
     if kind not in ("text", "input_text", "output_text"):
         raise Unreadable(f"turn {number}: a part of the content is of type {str(kind)[:80]!r}, not text")
     text = next((part[key] for key in ("text", "value", "content") if key in part), None)
     if not isinstance(text, str):
-        raise Unreadable(f"turn {number}: a part of the content is {_kind(text)}, not text")
+        raise Unreadable(f"turn {number}: a part of the content is {kind_of(text)}, not text")
     return text
 
 
-def _take_system(fields: dict[str, msgspec.Raw]) -> str:
-    found = ""
-    for key in SYSTEM_KEYS:
-        system = _decode(fields.pop(key)) if key in fields else None
-        if system is not None and not isinstance(system, str):
-            raise Unreadable(f"{key} is {_kind(system)}, not text")
-        found = found or system or ""
-    return found
+def _take_system(fields: Fields) -> str:
+    """The system prompt that stands outside the turns; of two keys the first that is not empty."""
+    found = [fields.take_text(key) for key in SYSTEM_KEYS]
+    return next(filter(None, found), "")
 
 
-def _take_id(fields: dict[str, msgspec.Raw]) -> str:
-    external_id = _decode(fields.pop("id")) if "id" in fields else None
-    if external_id is None:
-        return ""
-    if isinstance(external_id, str):
-        return external_id
-    if isinstance(external_id, int) and not isinstance(external_id, bool):
-        return str(external_id)
-    raise Unreadable(f"the id is {_kind(external_id)}, neither text nor a whole number")
-
-
-def _take_model(fields: dict[str, msgspec.Raw]) -> str:
-    model = _decode(fields.pop("model")) if "model" in fields else None
-    if model is None or isinstance(model, str):
-        return model or ""
-    raise Unreadable(f"the model is {_kind(model)}, not text")
-
-
-def _take_language(fields: dict[str, msgspec.Raw]) -> str | None:
-    for key in LANGUAGE_KEYS:
-        if key in fields:
-            language = _decode(fields[key])
-            if isinstance(language, str) and language:
-                del fields[key]
-                return language
-    return None
-
-
-def _rest(fields: dict[str, msgspec.Raw]) -> str | None:
-    """What is left of the record, as JSON text: numbers of any length stay as they were written."""
-    if not fields:
+def _looks_like(sample: Sample) -> Match | None:
+    """Turns that name their speaker `from` are this family's own; `items` and `conversations` nearly so."""
+    chats = [turns for record in sample.records if (turns := _turns_of(record))]
+    if not chats or any("chosen" in record for record in sample.records):
         return None
-    pairs = (f"{msgspec.json.encode(key).decode()}:{bytes(value).decode()}" for key, value in fields.items())
-    return "{" + ",".join(pairs) + "}"
+    own = sum(1 for turns in chats if "from" in turns[0] and "value" in turns[0])
+    share = len(chats) / len(sample.records)
+    if own * 2 >= len(chats):
+        return Match(0.95 * share, "records hold a list of turns with `from` and `value`")
+    return Match(0.6 * share, "records hold a list of turns with a speaker and a text")
 
 
-def _kind(value: object) -> str:
-    """What JSON calls a value."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, str):
-        return "text"
-    return {type(None): "null", bool: "true or false"}.get(type(value), "a number")
+def _turns_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The turns, if there is a list that begins with one."""
+    turns = next((record[key] for key in TURN_LISTS if key in record), None)
+    if not isinstance(turns, list) or not turns or not isinstance(turns[0], dict):
+        return []
+    first = turns[0]
+    return turns if any(key in first for key in SPEAKERS) and any(key in first for key in TEXTS) else []
+
+
+FORMAT = Format(
+    "ShareGPT and its relatives: a list of turns with a speaker and a text (raw HTML stays as it is)",
+    '{"id": "a1", "model": "gpt-4", "conversations": [{"from": "human", "value": "Hi"}, '
+    '{"from": "gpt", "value": "Hello."}]}',
+    _looks_like,
+)

@@ -1,0 +1,35 @@
+"""The command that lists the formats that can be taken in."""
+
+import click
+
+from store.console import CONTEXT, echo, echo_json, json_option
+
+
+@click.command(context_settings=CONTEXT)
+@json_option
+def formats(*, as_json: bool) -> None:
+    """List the formats `curate ingest` reads, each with an example row.
+
+    All but human-eval are read from whatever holds records with these fields: JSON, JSON Lines, CSV, TSV,
+    spreadsheets, Parquet, folders that `datasets` saved. docs/formats.md says which set is of which format.
+
+    \b
+    Examples:
+      curate formats
+      curate formats --json
+    """
+    from curate.detect import FORMATS
+
+    found = [(name, FORMATS.load(name)) for name in FORMATS.names()]
+    if as_json:
+        echo_json(
+            {
+                "formats": [
+                    {"name": name, "summary": one.summary, "example": one.example} for name, one in found
+                ]
+            }
+        )
+        return
+    for name, one in found:
+        echo(f"{name}: {one.summary}")
+        echo(f"  {one.example}")

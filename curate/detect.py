@@ -1,0 +1,91 @@
+"""Which format a file is of, and why; the table of formats that can be told apart.
+
+A format is a line here and a `Format` beside its reader, with the same name as the reader. Where the two
+surest formats are too near to one another, or none is sure, the file is refused and both are named.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.format import Format, Match, Sample
+from curate.readers.rows import sample_of
+from curate.readers.text_files import inspect_text
+from store.errors import BadInput
+from store.extensions import ExtensionPoint
+
+SURE = 0.5
+"""A format below it is not taken unasked."""
+LEAD = 0.1
+"""By how much the surest format must lead the next one."""
+
+AUTO = "auto"
+"""The name that stands for whichever format is found."""
+
+FORMATS: ExtensionPoint[Format] = ExtensionPoint(
+    kind="format",
+    group="curate.formats",
+    built_in={
+        "alpaca": "curate.readers.alpaca:ALPACA_FORMAT",
+        "dolly": "curate.readers.alpaca:DOLLY_FORMAT",
+        "human-eval": "curate.readers.human_eval:FORMAT",
+        "sharegpt": "curate.readers.sharegpt:FORMAT",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The format of a file."""
+
+    reader: str
+    why: str
+
+
+def detect(path: Path) -> Detected:
+    """The format of the file at PATH.
+
+    Raises BadInput, with the nearest candidates, if none is sure enough.
+    """
+    sample = sample_of(path)
+    if not sample.records and sample.container == "json":
+        inspect_text(path)  # says what it is instead, if that is known
+    return choose(sample)
+
+
+def choose(sample: Sample) -> Detected:
+    """The format SAMPLE is of.
+
+    Raises BadInput, with the nearest candidates, if none is sure enough.
+    """
+    found = sorted(_matches(sample), key=lambda one: (-one[1].confidence, one[0]))
+    if not found:
+        raise BadInput(
+            f"{sample.path} is of no known format ({_seen(sample)}); see: curate formats;"
+            " a table of prompts and answers goes in with: curate ingest columns --columns prompt=…,response=…"
+        )
+    (name, match), *others = found
+    runner_up = others[0] if others else None
+    if match.confidence >= SURE and (runner_up is None or match.confidence - runner_up[1].confidence >= LEAD):
+        return Detected(name, match.why)
+    raise BadInput(f"the format of {sample.path} is not clear: {_candidates(found[:2])}; name one of them")
+
+
+def _matches(sample: Sample) -> Iterable[tuple[str, Match]]:
+    for name in FORMATS.names():
+        match = FORMATS.load(name).detect(sample)
+        if match is not None and match.confidence > 0:
+            yield name, match
+
+
+def _candidates(found: list[tuple[str, Match]]) -> str:
+    return " or ".join(f"{name} ({match.why})" for name, match in found)
+
+
+def _seen(sample: Sample) -> str:
+    """What its records look like, in a few words."""
+    if not sample.records:
+        return "no record could be read at its beginning"
+    keys = list(sample.records[0])
+    shown = ", ".join(key[:40] for key in keys[:8])
+    return f"its records have {shown}{' …' if len(keys) > 8 else ''}" if keys else "its records are empty"
