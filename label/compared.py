@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion
+from label.exchange import message_turns, prompt_paths
 from label.pair_prompt import (
     PairPrompt,
     ShownPair,
@@ -135,9 +136,9 @@ def _texts_of(pair: Pair) -> tuple[str, str, str]:
 def read_pairs(reading: "Reading", piece: Sequence[tuple[Pair, ...]], question: PairQuestion) -> PairWindow:
     """The texts of some pairs, with the verdicts and answers that exist."""
     heads = [group[0] for group in piece]
-    paths = _paths(reading, {pair.prompt_id for pair in heads})
+    paths = prompt_paths(reading, {pair.prompt_id for pair in heads})
     responses = {answer.response_id for pair in heads for answer in (pair.first, pair.second)}
-    turns = _turns(reading, responses.union(*paths.values()))
+    turns = message_turns(reading, responses.union(*paths.values()))
     groups = tuple(_judged_group(group, paths, turns, question) for group in piece)
     orders = [order for group in groups for pair in group for order in pair.orders]
     known = _known_comparisons(reading, orders)
@@ -182,20 +183,6 @@ def _orders(
         comparison_id = question.comparison_id(pair.prompt_id, first, second)
         orders.append(ShownOrder(comparison_id, first, second, as_shown, keys[as_shown]))
     return tuple(orders)
-
-
-def _paths(reading: "Reading", prompt_ids: set[str]) -> dict[str, list[str]]:
-    """The messages from the root to each prompt."""
-    rows = reading.rows(named_sql("label", "prompt_paths"), {"prompt_ids": sorted(prompt_ids)})
-    return {
-        prompt_id: [message_id for _, message_id in path]
-        for prompt_id, path in groupby(rows, key=lambda row: row[0])
-    }
-
-
-def _turns(reading: "Reading", message_ids: set[str]) -> dict[str, Turn]:
-    rows = reading.rows(named_sql("label", "message_texts"), {"message_ids": sorted(message_ids)})
-    return {message_id: (role, content) for message_id, role, content in rows}
 
 
 def _known_comparisons(reading: "Reading", orders: Sequence[ShownOrder]) -> dict[str, Known]:

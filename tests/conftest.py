@@ -1,6 +1,9 @@
 """Fixtures every room's tests may use."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,3 +28,80 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rewrite_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written instead of compared."""
     return bool(request.config.getoption("--rewrite-golden"))
+
+
+REWARD_TEMPLATE = "<s>{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}</s>"
+"""Writes its own first and last token."""
+
+
+def make_reward_model(
+    folder: Path, *, template: str = REWARD_TEMPLATE, pad: str = "<pad>", **shape: Any
+) -> Path:
+    """A random two-layer Llama with one output and a byte-level tokenizer, saved in FOLDER."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # on shared cores several spinning threads are far slower
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = make_byte_tokenizer(pad)
+    tokenizer.chat_template = template
+    torch.manual_seed(shape.pop("seed", 0))
+    config = LlamaConfig(
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "pad_token_id": tokenizer.pad_token_id,
+            "num_labels": 1,
+            **shape,
+        }
+    )
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():
+        model.score.weight.normal_(std=1.0)  # far enough apart to be told apart
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_byte_tokenizer(pad: str = "<pad>", words: tuple[str, ...] = ()) -> Any:
+    """One token a byte, beside `<s>`, `</s>`, `<pad>` and whole WORDS."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<s>", "</s>", "<pad>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(special) + len(alphabet) + len(words),
+        special_tokens=special,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    raw.train_from_iterator([*words] * 10, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token=pad,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def reward_model_maker() -> Callable[..., Path]:
+    """Makes a tiny random reward model in a folder."""
+    return make_reward_model
+
+
+@pytest.fixture(scope="session")
+def reward_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random reward model."""
+    return make_reward_model(tmp_path_factory.mktemp("models") / "tiny-rm")

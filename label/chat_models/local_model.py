@@ -5,7 +5,6 @@ matters, serve the model with vLLM and name it `vllm:http://host:8000/v1#name`.
 """
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -16,14 +15,10 @@ from typing import Any
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, request_key, well_formed
 from label.label_probability import MOST_TOKENS, FirstToken
+from label.model_folder import device, fingerprint, load_weights, model_folder
 from store.chat_format import load_tokenizer
-from store.errors import BadInput, BadSettings, MissingExtra
+from store.errors import BadInput, BadSettings
 
-SAMPLED_PIECES = 64
-SAMPLED_BYTES = 1 << 16
-"""Of each weight file so many pieces of so many bytes, evenly spread, go into the fingerprint."""
-
-DESCRIBING_SUFFIXES = (".json", ".jinja", ".model", ".txt")
 LARGEST_SEED = 2**63
 
 Turns = list[dict[str, str]]
@@ -58,11 +53,11 @@ class LocalModel:
     def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
         """Greedy at 0; else drawn from the whole distribution with a seed made from the request."""
         chosen: dict[str, Json] = {} if temperature is None else {"temperature": temperature, "top_p": 1.0}
-        return {**chosen, "max_tokens": max_tokens, "dtype": _dtype_on(_device())}
+        return {**chosen, "max_tokens": max_tokens, "dtype": _dtype_on(device())}
 
     def label_sampling(self, labels: Sequence[str]) -> dict[str, Json]:
         """No draw at all: the probabilities of the labels and of the likeliest tokens after the prompt."""
-        return {"max_tokens": 1, "labels": list[Json](labels), "dtype": _dtype_on(_device())}
+        return {"max_tokens": 1, "labels": list[Json](labels), "dtype": _dtype_on(device())}
 
     def check(self) -> None:
         """Load the model; raises MissingExtra, or BadInput for a folder that holds no chat model."""
@@ -115,54 +110,17 @@ def open_local(choice: ModelChoice) -> LocalModel:
     """A model named as `hf:PATH`, a folder on this machine."""
     if choice.base_url is not None:
         raise BadSettings(f"hf:{choice.model} runs in this process; leave --base-url out")
-    folder = Path(choice.model).expanduser()
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"{folder} holds no model; name a folder with config.json, weights and a tokenizer")
-    return LocalModel(folder)
-
-
-def fingerprint(folder: Path) -> str:
-    """32 hex digits that change when any file of the model does, as far as samples of its weights can tell."""
-    hasher = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in DESCRIBING_SUFFIXES:
-            hasher.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
-        elif path.suffix == ".safetensors":
-            _add_samples(hasher, path)
-    return hasher.hexdigest()[:32]
-
-
-def _add_samples(hasher: "hashlib._Hash", path: Path) -> None:
-    size = path.stat().st_size
-    hasher.update(f"{path.name} {size}\n".encode())
-    with path.open("rb") as file:
-        for piece in range(SAMPLED_PIECES):
-            file.seek(max(0, size - SAMPLED_BYTES) * piece // (SAMPLED_PIECES - 1))
-            hasher.update(file.read(SAMPLED_BYTES))
+    return LocalModel(model_folder(choice.model))
 
 
 def load(folder: Path) -> Loaded:
-    """The model and its tokenizer; no code from the folder is run, and only safetensors are read."""
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM
-    except ImportError as error:
-        raise MissingExtra.of("transformers and torch", "local") from error
+    """The model and its tokenizer."""
+    dtype = _dtype_on(device())
     tokenizer = load_tokenizer(folder)
     if not tokenizer.chat_template:
         raise BadInput(f"the tokenizer in {folder} has no chat template; save one with it")
-    device = _device()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=getattr(torch, _dtype_on(device)),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"no model can be read from {folder}: {str(error).splitlines()[0]}") from error
-    return Loaded(model.to(device).eval(), tokenizer)
+    model, _ = load_weights("AutoModelForCausalLM", folder, dtype)
+    return Loaded(model, tokenizer)
 
 
 def encode(loaded: Loaded, request: ChatRequest) -> list[int]:
@@ -255,14 +213,6 @@ def _end_ids(loaded: Loaded) -> list[int]:
     ends = loaded.model.generation_config.eos_token_id
     known = ends if isinstance(ends, list) else [] if ends is None else [ends]
     return [*dict.fromkeys([*known, loaded.tokenizer.eos_token_id])]
-
-
-def _device() -> str:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra.of("torch", "local") from error
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _dtype_on(device: str) -> str:
