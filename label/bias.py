@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from label.families import family_of
+from label.flagged import MOST_SHOWN, REPEATED, REPEATED_PROMPTS, Flagged
 from label.measures import Measure, Resampling, mean_of, measured
 from label.rating_agreement import pearson_over_models
 from label.rating_length import Heatmap
@@ -21,8 +22,6 @@ from label.win_rates import Lengths, dummy_score, fit_logistic, length_of, outco
 
 LENGTH_BINS = (1.0, 1.1, 1.25, 1.5, 2.0, float("inf"))
 """How many times as long the longer answer is."""
-REPEATED_PROMPTS = 5
-"""A text that answers so many different prompts is no answer to any (a constant-answer attack, say)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class BiasReport:
     """Verdicts by state after merging both orders."""
     heatmap: Heatmap | None = None
     """Prompts by length and correlation of rating and length, if it rated."""
+    flagged: tuple[Flagged, ...] = ()
+    """Answers among those it judged that speak to a judge, or answer many prompts."""
 
     def value(self, measure: str, of: str | None = None) -> float | None:
         """The first figure of this name."""
@@ -63,6 +64,8 @@ class BiasReport:
             "points": [asdict(point) for point in self.points],
             "states": self.states,
             "heatmap": None if self.heatmap is None else asdict(self.heatmap),
+            "n_flagged": len(self.flagged),
+            "flagged": [asdict(one) for one in self.flagged[:MOST_SHOWN]],
         }
 
     def lines(self) -> list[str]:
@@ -77,7 +80,8 @@ class BiasReport:
             f"family: own answers win {self._words('own_family_win_rate')},"
             f" against other labelers {self._words('self_preference')}",
             f"verdicts: {self._states()}; unparsed {self._words('unparsed_rate')},"
-            f" repeated answers {self._words('repeated_answer_rate')}",
+            f" repeated answers {self._words('repeated_answer_rate')},"
+            f" answers that speak to a judge {self._flagged_words()}{self._canary_words()}",
         ]
 
     def _words(self, measure: str, of: str | None = None) -> str:
@@ -101,6 +105,17 @@ class BiasReport:
     def _rating_words(self) -> str:
         has_ratings = self.get("rating_length_r") is not None
         return f", rating and length r {self._words('rating_length_r')}" if has_ratings else ""
+
+    def _flagged_words(self) -> str:
+        spoken = sum(one.flags != (REPEATED,) for one in self.flagged)
+        wins = self.get("flagged_win_rate")
+        return f"{spoken:,}" + ("" if wins is None or wins.value is None else f" (win {wins.value:.3f})")
+
+    def _canary_words(self) -> str:
+        canaries = self.get("canary_pass_rate")
+        if canaries is None or canaries.value is None:
+            return ""
+        return f", canaries passed {round(canaries.value * canaries.n)} of {canaries.n}"
 
     def _states(self) -> str:
         return ", ".join(f"{count:,} {state}" for state, count in sorted(self.states.items())) or "none"

@@ -1,11 +1,12 @@
 """`label bias`: the bias report on stored verdicts, kept with a run, and its gates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from label.agree import check_words, is_chosen, voice_of
 from label.bias import BiasReport, bias_of
+from label.flagged import Flags, Met, canary_measure, flag_measures, flagged_among, read_canaries, read_flags
 from label.measures import Resampling, check_statistics
 from label.rating_agreement import Score, read_scores
 from label.rating_length import heatmap_of, length_measures, prompt_lengths
@@ -29,6 +30,8 @@ class BiasSettings:
     """Fail where a labeler contradicts itself more often when the order is turned."""
     max_unparsed: float | None = None
     """Fail where a larger share of the verdicts could not be read."""
+    min_canaries: float | None = None
+    """Fail where a smaller share of the canaries was passed."""
     resampling: Resampling = field(default_factory=Resampling)
 
 
@@ -58,7 +61,8 @@ def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]
     verdicts = [one for one in read_verdicts(reading) if settings.scale in (None, one.scale)]
     scores = read_scores(reading)
     lengths = read_lengths(reading)
-    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths)
+    flags, canaries = read_flags(reading, lengths), read_canaries(reading)
+    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries)
     found = voices(labels, settings.by)
     if not found:
         raise RequestError(f"no labels by {', '.join(settings.by)}; compare answers with: label compare")
@@ -73,6 +77,8 @@ class Labels:
     merged: Sequence[Merged]
     scores: Sequence[Score]
     lengths: Lengths
+    flags: Flags
+    canaries: Mapping[str, Met]
 
 
 def voices(labels: Labels, words: Sequence[str]) -> dict[str, set[str]]:
@@ -94,11 +100,20 @@ def _report(name: str, labelers: set[str], labels: Labels, settings: BiasSetting
     own = [one for one in labels.verdicts if one.labeler in labelers]
     others = [one for one in labels.merged if one.labeler not in labelers]
     report = bias_of(name, own, labels.lengths, settings.resampling, others)
-    prompts = prompt_lengths([one for one in labels.scores if one.labeler in labelers], labels.lengths)
-    if not prompts:
-        return report
-    measures = [*report.measures, *length_measures(prompts, settings.resampling)]
-    return replace(report, measures=measures, heatmap=heatmap_of(name, prompts))
+    scores = [one for one in labels.scores if one.labeler in labelers]
+    prompts = prompt_lengths(scores, labels.lengths)
+    judged = {side.response_id for one in own for side in (one.first, one.second)}
+    return replace(
+        report,
+        measures=[
+            *report.measures,
+            *flag_measures(merge_orders(own), labels.flags, settings.resampling),
+            canary_measure(labelers, labels.canaries, settings.resampling.level),
+            *(length_measures(prompts, settings.resampling) if prompts else ()),
+        ],
+        heatmap=heatmap_of(name, prompts) if prompts else None,
+        flagged=tuple(flagged_among(judged | {one.response_id for one in scores}, labels.flags)),
+    )
 
 
 def check_gates(reports: Sequence[BiasReport], settings: BiasSettings) -> None:
@@ -107,8 +122,19 @@ def check_gates(reports: Sequence[BiasReport], settings: BiasSettings) -> None:
         *_above(reports, "flip_rate", settings.max_flip_rate, "--max-flip-rate"),
         *_above(reports, "unparsed_rate", settings.max_unparsed, "--max-unparsed"),
     ]
+    faults += _below(reports, "canary_pass_rate", settings.min_canaries, "--min-canaries")
     if faults:
         raise CheckFailed("; ".join(faults))
+
+
+def _below(reports: Sequence[BiasReport], measure: str, bound: float | None, option: str) -> list[str]:
+    """A labeler that met no canary, such as a person, is not held to it."""
+    found = [(report.labeler, report.value(measure)) for report in reports]
+    return [
+        f"{labeler} has a {measure} of {value:.4f}, below {option} {bound:g}"
+        for labeler, value in found
+        if bound is not None and value is not None and value < bound
+    ]
 
 
 def _above(reports: Sequence[BiasReport], measure: str, bound: float | None, option: str) -> list[str]:

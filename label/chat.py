@@ -237,6 +237,9 @@ CHAT_MODELS: ExtensionPoint[OpenModel] = ExtensionPoint(
     },
 )
 
+STAND_IN = "offline"
+"""The provider that is no model: its rule knows the example world only, and whatever it labels bears its name."""
+
 DEFAULT_CHAT_MODEL = "openai"
 """What answers for a plain model name such as `gpt-4`."""
 

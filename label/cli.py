@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from label import cli_agree, cli_compare, cli_reward, cli_upkeep
-from label.cli_models import Asking, model_options
+from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
     common_options,
@@ -121,6 +121,8 @@ def judge(
         limits=asking.limits(config, chat_model),
         timeout_s=asking.timeout,
         max_unparsed=asking.max_unparsed,
+        canaries=asking.canaries,
+        min_canaries=asking.min_canaries,
     )
     tag = asking.price_tag(config, chat_model)
     store = Store(store_path, wait_s=wait_s)
@@ -150,6 +152,8 @@ def _judge(
         echo_json(report.as_json())
     else:
         _echo_report(report)
+        if report.tally.canaries.asked:
+            echo(report.tally.canaries.words())
     for reason in report.reasons():
         note(f"no rating: {reason}")
     if tally.fresh.total() == tally.fresh["failed"] > 0:
@@ -211,7 +215,10 @@ def _forecast(
 
 
 def _echo_forecast(expected: "Forecast", price: "PriceTag") -> None:
-    echo(f"{expected.requested} ratings, {expected.reused} of them given already: {expected.calls} calls")
+    echo(
+        f"{expected.requested} ratings, {expected.reused} of them given already: {expected.calls} calls"
+        + canary_words(expected.canaries)
+    )
     echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
     echo(
         f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"

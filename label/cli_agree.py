@@ -18,6 +18,7 @@ from store.console import (
     wait_option,
 )
 from store.errors import BadSettings, CheckFailed
+from store.ids import to_text
 
 if TYPE_CHECKING:
     from label.bias import BiasReport
@@ -253,6 +254,7 @@ Examples:
     "--max-flip-rate", type=click.FloatRange(0, 1), help="Exit 1 if turning the order flips more verdicts."
 )
 @click.option("--max-unparsed", type=click.FloatRange(0, 1), help="Exit 1 if a larger share is unparsed.")
+@click.option("--min-canaries", type=click.FloatRange(0, 1), help="Exit 1 if fewer canaries were passed.")
 @click.option("--plot", "has_plot", is_flag=True, help="Plot win rate against unique tokens here.")
 @click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Write the plots to this file.")
 @click.option("--all-measures", is_flag=True, help="Print every figure, not five lines.")
@@ -267,6 +269,7 @@ def bias(
     scale: str | None,
     max_flip_rate: float | None,
     max_unparsed: float | None,
+    min_canaries: float | None,
     has_plot: bool,
     png: Path | None,
     all_measures: bool,
@@ -280,13 +283,19 @@ def bias(
     """Measure what verdicts depend on besides the answers.
 
     Five lines a labeler: the order shown (flips, first slot), length, unique tokens, its own family,
-    and states. The report is kept with a run. Reads stored verdicts only and costs nothing.
+    and states, with answers that speak to a judge and canaries passed. The report is kept with a run.
+    Reads stored verdicts only and costs nothing.
     """
     from label.bias_report import BiasSettings, bias_report, check_gates
     from store.db import Store
 
     settings = BiasSettings(
-        by or ("judges",), scale, max_flip_rate, max_unparsed, _resampling(resamples, seed)
+        by=by or ("judges",),
+        scale=scale,
+        max_flip_rate=max_flip_rate,
+        max_unparsed=max_unparsed,
+        min_canaries=min_canaries,
+        resampling=_resampling(resamples, seed),
     )
     reports = bias_report(Store(store_path, at=at, wait_s=wait_s), settings)
     if as_json:
@@ -307,10 +316,19 @@ def _echo_bias(report: "BiasReport", *, has_plot: bool, all_measures: bool) -> N
         echo(f"  {line}")
     if all_measures:
         echo(_measure_table(report.measures))
+        _echo_flagged(report)
     if has_plot:
         from label.plots import win_rate_plot
 
         echo(win_rate_plot(report))
+
+
+def _echo_flagged(report: "BiasReport") -> None:
+    from label.flagged import MOST_SHOWN
+
+    rows = [(to_text("m1", one.response_id), ", ".join(one.flags)) for one in report.flagged[:MOST_SHOWN]]
+    if rows:
+        echo(table((f"flagged answer ({len(report.flagged)})", "why"), rows))
 
 
 @click.command(

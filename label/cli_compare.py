@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from label.cli_models import Asking, model_options
+from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
     echo,
@@ -142,6 +142,8 @@ def compare(
         limits=asking.limits(config, model),
         timeout_s=asking.timeout,
         max_unparsed=asking.max_unparsed,
+        canaries=asking.canaries,
+        min_canaries=asking.min_canaries,
     )
     tag = asking.price_tag(config, model)
     store = Store(store_path, wait_s=wait_s)
@@ -181,6 +183,8 @@ def _compare(
         echo_json(report.as_json())
     else:
         _echo_report(report)
+        if report.tally.canaries.asked:
+            echo(report.tally.canaries.words())
     for reason in report.reasons():
         note(f"no verdict: {reason}")
     if report.tally.fresh.total() == report.tally.fresh["error"] > 0:
@@ -269,7 +273,7 @@ def _forecast(
 def _echo_forecast(expected: "CompareForecast", price: "PriceTag") -> None:
     echo(
         f"{expected.requested} pairs, {expected.reused} of them judged already and {expected.identical} identical:"
-        f" {expected.calls} calls"
+        f" {expected.calls} calls{canary_words(expected.canaries)}"
     )
     echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
     echo(

@@ -34,6 +34,8 @@ class Asking:
     temperature: str
     max_tokens: int
     max_unparsed: float
+    canaries: int
+    min_canaries: float | None
     labeler: str | None
 
     def open_model(self) -> "ChatModel":
@@ -93,6 +95,11 @@ class Asking:
         )
 
 
+def canary_words(count: int) -> str:
+    """What a forecast says of them."""
+    return f", and {count} canaries" if count else ""
+
+
 OPTIONS = (
     click.option(
         "--model",
@@ -142,6 +149,20 @@ OPTIONS = (
         default=0.02,
         show_default=True,
         help="Stop when a larger share of the first 200 replies carries no verdict.",
+    ),
+    click.option(
+        "--canaries",
+        type=click.IntRange(0, 100),
+        default=4,
+        show_default=True,
+        metavar="N",
+        help="Ask N questions with a known answer first; they are kept apart from the labels.",
+    ),
+    click.option(
+        "--min-canaries",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help="Stop with exit code 1 if a smaller share of the canaries is answered right.",
     ),
     click.option("--labeler", metavar="NAME", help="Sign the labels with NAME instead of the model's."),
 )

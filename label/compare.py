@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from label.chat import ChatModel
+from label.canary_job import comparison_requests
+from label.chat import STAND_IN, ChatModel
 from label.comparison_job import CompareSettings, ComparisonJob, new_tally, question_of, read_windows
 from label.comparison_tally import CompareTally
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
-from label.judge import EXPECTED_TOKENS_PER_BYTE, REASONS_SHOWN, STAND_IN, ending_on_sigterm, labeler_of
+from label.judge import EXPECTED_TOKENS_PER_BYTE, REASONS_SHOWN, ending_on_sigterm, labeler_of
 from label.pairing import Pair, plan_pairs
 from label.verdict import VERDICT_PARSER
 from store.errors import MissingExtra
@@ -73,6 +74,8 @@ class CompareForecast:
     """Pairs that say the same; nobody is asked."""
     calls: int
     """One for each order that is neither judged nor answered; a repair would be one more."""
+    canaries: int
+    """Calls about questions with a known answer, unless they were asked today."""
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float
@@ -163,19 +166,23 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: Compar
                     n_bytes += question.first(order.shown).n_bytes
     is_model = model.provider != STAND_IN
     calls = len(asked)
+    known_answers = comparison_requests(question, settings.canaries) if calls else []
+    n_bytes += sum(request.n_bytes for _, request in known_answers)
+    n_asked = calls + len(known_answers)
     prompt_tokens = round(n_bytes * EXPECTED_TOKENS_PER_BYTE) if is_model else 0
     longest = 1 if question.prompt.is_label_only else settings.max_tokens
     reply_tokens = EXPECTED_TOKENS_PER_MEMBER * max(1, len(question.prompt.reply))
-    completion_tokens = calls * min(reply_tokens, longest) if is_model else 0
+    completion_tokens = n_asked * min(reply_tokens, longest) if is_model else 0
     return CompareForecast(
         requested=len(plan),
         reused=reused,
         identical=identical,
         calls=calls,
+        canaries=len(known_answers),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost_usd=price.cost_usd(prompt_tokens, completion_tokens),
-        cost_usd_at_most=price.most_usd(n_bytes, calls * longest),
+        cost_usd_at_most=price.most_usd(n_bytes, n_asked * longest),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from label.chat import ChatModel, ChatRequest, Json
+from label.canary_job import compare_canaries, comparison_requests
+from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.compared import JudgedPair, Known, PairQuestion, PairWindow, ShownOrder, read_pairs, windows
 from label.comparison_tally import CompareTally
 from label.engine.budget import Budget
@@ -20,6 +21,7 @@ from label.pairing import Orders, Pair, Pairing, Split
 from label.rating_job import REASON_CHARACTERS, UNPARSED_WATCHED
 from label.scales import scale_of
 from label.stored_verdicts import Side, Verdict, merge_orders
+from label.turns import stored_completions
 from label.verdict import VERDICT_PARSER, Opinion, opinion_of
 from store.config import Limits
 from store.errors import BadReply, BadSettings, PreferablyError, RequestError
@@ -55,6 +57,10 @@ class CompareSettings:
     """For one request."""
     max_unparsed: float = 0.02
     """The share of the first UNPARSED_WATCHED replies that may be unreadable."""
+    canaries: int = 0
+    """Questions with a known answer that are asked before the first real one."""
+    min_canaries: float | None = None
+    """Ask nothing else if a smaller share of them is answered right."""
     seed: int = 0
     """Of the jitter between retries; the pairing has its own."""
 
@@ -142,6 +148,7 @@ class ComparisonJob:
         self._price = price
         self._settings = settings
         self._advance = advance
+        self._has_met_canaries = False
 
     async def compare(self, plan: Sequence[Pair], clock: Clock) -> None:
         """Judge every planned pair, or raise what stopped the run."""
@@ -161,7 +168,7 @@ class ComparisonJob:
         queue: asyncio.Queue[Task | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(plan, caller, queue, pace.lanes.most))
+                group.create_task(self._read(plan, caller, commit, queue, pace.lanes.most))
                 for _ in range(pace.lanes.most):
                     group.create_task(self._work(caller, commit, queue))
         except* PreferablyError as errors:
@@ -173,7 +180,12 @@ class ComparisonJob:
             raise caller.stopped
 
     async def _read(
-        self, plan: Sequence[Pair], caller: Caller, queue: asyncio.Queue[Task | None], workers: int
+        self,
+        plan: Sequence[Pair],
+        caller: Caller,
+        commit: GroupCommit,
+        queue: asyncio.Queue[Task | None],
+        workers: int,
     ) -> None:
         """Put pairs into the queue, leaving out those with a verdict in every order."""
         source = read_windows(self._run.store, plan, self._question)
@@ -182,9 +194,30 @@ class ComparisonJob:
             for group in window.groups:
                 rest = tuple(pair for pair in group if not self._is_settled(pair, window.known))
                 if rest:
+                    await self._meet_canaries(caller, commit)
                     await queue.put((rest, window.known))
         for _ in range(workers):
             await queue.put(None)
+
+    async def _meet_canaries(self, caller: Caller, commit: GroupCommit) -> None:
+        """Ask the canaries, once there is something real to ask; too many wrong answers stop the run."""
+        if self._has_met_canaries or not self._settings.canaries:
+            return
+        self._has_met_canaries = True
+        asked = comparison_requests(self._question, self._settings.canaries)
+        keys = [request_key(request) for _, request in asked]
+        caller.remember(await asyncio.to_thread(stored_completions, self._run.store, keys))
+        try:
+            self.tally.canaries = await compare_canaries(
+                asked,
+                self._question,
+                lambda request: self._ask(request, caller),
+                commit.record,
+                self._run.run_id,
+            )
+            self.tally.canaries.check(self._settings.min_canaries)
+        except PreferablyError as error:
+            caller.stop(error)
 
     def _is_settled(self, pair: JudgedPair, known: dict[str, Known]) -> bool:
         found = [known.get(order.comparison_id) for order in pair.orders]

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from label.canary_job import CanaryTally
 from label.engine.calls import Completion
 from label.pairing import Split
 from label.rating_job import REASONS_KEPT
@@ -39,6 +40,8 @@ class CompareTally:
     parts: dict[str, PartTally] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     """Why orders have no verdict, of this run."""
+    canaries: CanaryTally = field(default_factory=CanaryTally)
+    """No pairs; counted apart."""
     answered: int = 0
     unparsed: int = 0
     """Of the orders answered."""
@@ -80,6 +83,7 @@ class CompareTally:
             "states": self.states,
             "identical": self.identical,
             "conflict_rate": self.conflict_rate,
+            "canaries": self.canaries.as_json(),
             "parts": [self._part(name) for name in self.parts],
         }
 

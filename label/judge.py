@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from label.chat import ChatModel
+from label.canary_job import rating_requests
+from label.chat import STAND_IN, ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 EXPECTED_TOKENS_PER_BYTE = 0.25
 EXPECTED_COMPLETION_TOKENS = 200
 REASONS_SHOWN = 3
-
-STAND_IN = "offline"
-"""The provider that is no model; whatever it labels bears its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,8 @@ class Forecast:
     reused: int
     calls: int
     """One for each turn that is neither rated nor answered; a repair would be one more."""
+    canaries: int
+    """Calls about questions with a known answer, unless they were asked today."""
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float
@@ -176,17 +176,20 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeS
             if turn.key not in window.rated and turn.key not in window.completions:
                 calls += 1
                 n_bytes += turn.request().n_bytes
+    asked = rating_requests(questions, labeler, settings.canaries) if calls else []
+    n_bytes += sum(request.n_bytes for _, _, request in asked)
     is_model = model.provider != STAND_IN
     prompt_tokens = round(n_bytes * EXPECTED_TOKENS_PER_BYTE) if is_model else 0
-    completion_tokens = calls * EXPECTED_COMPLETION_TOKENS if is_model else 0
+    completion_tokens = (calls + len(asked)) * EXPECTED_COMPLETION_TOKENS if is_model else 0
     return Forecast(
         requested=requested,
         reused=reused,
         calls=calls,
+        canaries=len(asked),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost_usd=price.cost_usd(prompt_tokens, completion_tokens),
-        cost_usd_at_most=price.most_usd(n_bytes, calls * settings.max_tokens),
+        cost_usd_at_most=price.most_usd(n_bytes, (calls + len(asked)) * settings.max_tokens),
     )
 
 

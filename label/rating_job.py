@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from label.chat import ChatModel
+from label.canary_job import CanaryTally, rate_canaries, rating_requests
+from label.chat import ChatModel, ChatRequest, request_key
 from label.engine.budget import Budget
 from label.engine.calls import Caller, Completion
 from label.engine.clock import Clock
@@ -19,7 +20,16 @@ from label.outcome import RATING_STATES, Outcome, outcome_of
 from label.parse import PARSER_VERSION
 from label.rating_scales import OVERALL, scales_of
 from label.render import judge_prompt
-from label.turns import ConversationTurns, Draw, JudgedTurn, Question, Window, read_window, windows
+from label.turns import (
+    ConversationTurns,
+    Draw,
+    JudgedTurn,
+    Question,
+    Window,
+    read_window,
+    stored_completions,
+    windows,
+)
 from store.config import Limits
 from store.errors import BadReply, PreferablyError
 
@@ -58,6 +68,10 @@ class JudgeSettings:
     """For one request."""
     max_unparsed: float = 0.02
     """The share of the first UNPARSED_WATCHED replies that may be unreadable."""
+    canaries: int = 0
+    """Questions with a known answer that are asked before the first real one."""
+    min_canaries: float | None = None
+    """Ask nothing else if a smaller share of them is answered right."""
     seed: int = 0
     """Of the jitter between retries; the draw has its own."""
 
@@ -77,6 +91,8 @@ class Tally:
     """State → turns that had it before."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Why turns have no rating, of this run."""
+    canaries: CanaryTally = field(default_factory=CanaryTally)
+    """No turns; counted apart."""
     cost_usd: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -94,6 +110,7 @@ class Tally:
             **{state: self.fresh[state] for state in RATING_STATES},
             "cost_usd": round(self.cost_usd, 6),
             "states": {state: self.fresh[state] + self.earlier[state] for state in RATING_STATES},
+            "canaries": self.canaries.as_json(),
         }
 
     def note_reason(self, why: str) -> None:
@@ -153,6 +170,7 @@ class RatingJob:
         self._settings = settings
         self._labeler = labeler
         self._advance = advance
+        self._has_met_canaries = False
         self.questions = questions_of(model, settings)
 
     async def rate(self, plan: Sequence[ConversationTurns], clock: Clock) -> None:
@@ -173,7 +191,7 @@ class RatingJob:
         queue: asyncio.Queue[tuple[JudgedTurn, ...] | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(plan, caller, queue, pace.lanes.most))
+                group.create_task(self._read(plan, caller, commit, queue, pace.lanes.most))
                 for _ in range(pace.lanes.most):
                     group.create_task(self._work(caller, commit, queue))
         except* PreferablyError as errors:
@@ -188,6 +206,7 @@ class RatingJob:
         self,
         plan: Sequence[ConversationTurns],
         caller: Caller,
+        commit: GroupCommit,
         queue: asyncio.Queue[tuple[JudgedTurn, ...] | None],
         workers: int,
     ) -> None:
@@ -196,9 +215,32 @@ class RatingJob:
         while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
             caller.remember(window.completions)
             for turns in window.conversations:
-                await queue.put(tuple(turn for turn in turns if not self._is_rated(turn, window)))
+                rest = tuple(turn for turn in turns if not self._is_rated(turn, window))
+                if rest:
+                    await self._meet_canaries(caller, commit)
+                    await queue.put(rest)
         for _ in range(workers):
             await queue.put(None)
+
+    async def _meet_canaries(self, caller: Caller, commit: GroupCommit) -> None:
+        """Ask the canaries, once there is something real to ask; too many wrong answers stop the run."""
+        if self._has_met_canaries or not self._settings.canaries:
+            return
+        self._has_met_canaries = True
+        asked = rating_requests(self.questions, self._labeler, self._settings.canaries)
+        keys = [request_key(request) for _, _, request in asked]
+        caller.remember(await asyncio.to_thread(stored_completions, self._run.store, keys))
+        try:
+            self.tally.canaries = await rate_canaries(
+                asked,
+                self._labeler,
+                lambda request, question: self._answer(request, question, caller),
+                commit.record,
+                self._run.run_id,
+            )
+            self.tally.canaries.check(self._settings.min_canaries)
+        except PreferablyError as error:
+            caller.stop(error)
 
     def _is_rated(self, turn: JudgedTurn, window: Window) -> bool:
         state = window.rated.get(turn.key)
@@ -219,24 +261,23 @@ class RatingJob:
 
     async def _rate_turn(self, turn: JudgedTurn, caller: Caller, commit: GroupCommit) -> None:
         try:
-            outcome = await self._ask(turn, caller)
+            outcome = await self._answer(turn.request(), turn.question, caller)
         except PreferablyError as error:
             caller.stop(error)
             return
         await commit.record("ratings", self._row(turn, outcome))
         self._count(outcome, caller)
 
-    async def _ask(self, turn: JudgedTurn, caller: Caller) -> Outcome:
+    async def _answer(self, request: ChatRequest, question: Question, caller: Caller) -> Outcome:
         """The judge's rating, with one more call if the first reply cannot be read."""
-        request = turn.request()
         completion = await caller.complete(request)
         self.tally.pay(completion)
-        outcome = outcome_of(completion, turn.question.scale)
+        outcome = outcome_of(completion, question.scale)
         if outcome.state != "unparsed":
             return outcome
-        repaired = await caller.complete(turn.question.again(request, completion.reply or ""))
+        repaired = await caller.complete(question.again(request, completion.reply or ""))
         self.tally.pay(repaired)
-        return outcome_of(repaired, turn.question.scale)
+        return outcome_of(repaired, question.scale)
 
     def _count(self, outcome: Outcome, caller: Caller) -> None:
         self.tally.fresh[outcome.state] += 1

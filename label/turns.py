@@ -14,7 +14,7 @@ from label.render import JudgePrompt, render_repair, render_shown, shown_turns
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:
-    from store.db import Reading
+    from store.db import Reading, Store
 
 Per = Literal["all", "class", "source"]
 
@@ -197,6 +197,12 @@ def _known_ratings(reading: "Reading", keys: list[str], labeler: str) -> dict[st
         {"keys": keys, "labeler": labeler, "parser_version": PARSER_VERSION},
     )
     return dict(rows)
+
+
+def stored_completions(store: "Store", keys: list[str]) -> dict[str, Completion]:
+    """The answers there are to these requests, read in a turn of its own."""
+    with store.read() as reading:
+        return known_completions(reading, keys)
 
 
 def known_completions(reading: "Reading", keys: list[str]) -> dict[str, Completion]:

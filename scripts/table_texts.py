@@ -7,6 +7,7 @@ import cog
 import duckdb
 
 MEANING = {
+    "canaries": "a question with a known answer that was put to a judge beside the real ones",
     "comparisons": "a verdict on two responses to one prompt, in the order they were shown",
     "completions": "an answer of a chat model, under the hash of the exact request",
     "conversations": "a record of a source: the path of messages it is, and where in which file it stood",

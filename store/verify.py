@@ -46,6 +46,8 @@ REFERENCES = {
     "comparison_completion": """
         SELECT count(*) FROM comparisons WHERE request_key IS NOT NULL
         AND request_key NOT IN (SELECT request_key FROM completions)""",
+    "canary_completion": """
+        SELECT count(*) FROM canaries WHERE request_key NOT IN (SELECT request_key FROM completions)""",
     "sample_message": """
         SELECT count(*) FROM samples WHERE prompt_id NOT IN (SELECT message_id FROM messages)
         OR response_id NOT IN (SELECT message_id FROM messages)""",

@@ -467,7 +467,17 @@ def write_verdicts(store: Store, first_policy: str, second_policy: str) -> None:
 
 def command(store, server, *arguments: str) -> list[str]:
     code = "from label.cli import main; main()"
-    options = ["compare", "--model", "a-judge", "--base-url", server.url, "--store", str(store.path)]
+    options = [
+        "compare",
+        "--canaries",
+        "0",
+        "--model",
+        "a-judge",
+        "--base-url",
+        server.url,
+        "--store",
+        str(store.path),
+    ]
     return [sys.executable, "-c", code, *options, *arguments]
 
 

@@ -36,7 +36,7 @@ def judge(server, reply):
 
 
 def compare(store, server, *options: str) -> int:
-    model = ["--model", "a-judge", "--base-url", server.url]
+    model = ["--model", "a-judge", "--base-url", server.url, "--canaries", "0"]
     return run_command(cli, ["compare", *model, "--store", str(store.path), *options])
 
 

@@ -15,7 +15,17 @@ MOST_REQUESTS_IN_A_LIFE = 40
 
 
 def start(store, server) -> subprocess.Popen[bytes]:
-    arguments = ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path)]
+    arguments = [
+        "judge",
+        "--canaries",
+        "0",
+        "--model",
+        "gpt-4",
+        "--base-url",
+        server.url,
+        "--store",
+        str(store.path),
+    ]
     code = "from label.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--concurrency", str(CONCURRENCY), "--wait", "120"],

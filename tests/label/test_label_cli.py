@@ -14,7 +14,19 @@ CANARY = "sk-canary-77d1b2c9"
 
 def judge(store, server, *options: str) -> int:
     return run_command(
-        cli, ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path), *options]
+        cli,
+        [
+            "judge",
+            "--canaries",
+            "0",
+            "--model",
+            "gpt-4",
+            "--base-url",
+            server.url,
+            "--store",
+            str(store.path),
+            *options,
+        ],
     )
 
 
@@ -150,7 +162,17 @@ def test_runs_lists_states_counts_and_cost(store, server, capsys) -> None:
 def test_a_run_whose_process_was_killed_shows_as_lost(store, server, reply, capsys) -> None:
     server.rule = lambda _body: reply(hangs=True)
     code = "from label.cli import main; main()"
-    arguments = ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path)]
+    arguments = [
+        "judge",
+        "--canaries",
+        "0",
+        "--model",
+        "gpt-4",
+        "--base-url",
+        server.url,
+        "--store",
+        str(store.path),
+    ]
     child = subprocess.Popen([sys.executable, "-c", code, *arguments])
     while not server.bodies:
         assert child.poll() is None
@@ -166,7 +188,17 @@ def test_an_interrupted_run_says_so_and_the_same_command_continues(
 ) -> None:
     server.script.extend([reply(), reply(), reply(), reply(hangs=True)])
     code = "from label.cli import main; main()"
-    arguments = ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path)]
+    arguments = [
+        "judge",
+        "--canaries",
+        "0",
+        "--model",
+        "gpt-4",
+        "--base-url",
+        server.url,
+        "--store",
+        str(store.path),
+    ]
     child = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
     while not server.has_seen(4, within_s=1.0):
         assert child.poll() is None
@@ -193,7 +225,17 @@ def test_the_key_is_in_no_output_no_store_and_no_journal(store, server, reply) -
             reply(422, {"error": {"message": f"no, {CANARY}", "code": CANARY}}),
         ]
     )
-    arguments = ["judge", "--model", "gpt-4", "--base-url", server.url, "--store", str(store.path)]
+    arguments = [
+        "judge",
+        "--canaries",
+        "0",
+        "--model",
+        "gpt-4",
+        "--base-url",
+        server.url,
+        "--store",
+        str(store.path),
+    ]
     first = process("--debug", *arguments, key=CANARY)
     server.rule = lambda _body: reply(401, {"error": {"message": f"bad key {CANARY}"}})
     second = process("--debug", *arguments, "--max-tokens", "9", key=CANARY)

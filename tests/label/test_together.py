@@ -71,6 +71,8 @@ def judge(path: Path, url: str) -> dict[str, int]:
     """Judge what is there now; gives the counts."""
     arguments = [
         "judge",
+        "--canaries",
+        "0",
         "--model",
         "gpt-4",
         "--base-url",
