@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from label import cli_agree, cli_compare, cli_reward, cli_upkeep
+from label import cli_agree, cli_compare, cli_prefer, cli_reward, cli_upkeep
 from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
@@ -275,7 +275,13 @@ def _counts_in_words(counts: dict[str, object]) -> str:
     return visible(", ".join(f"{value} {name}" for name, value in shown.items()))
 
 
-for command in (*cli_compare.COMMANDS, *cli_reward.COMMANDS, *cli_agree.COMMANDS, *cli_upkeep.COMMANDS):
+for command in (
+    *cli_compare.COMMANDS,
+    *cli_reward.COMMANDS,
+    *cli_prefer.COMMANDS,
+    *cli_agree.COMMANDS,
+    *cli_upkeep.COMMANDS,
+):
     cli.add_command(command)
 
 main = main_of(cli)

@@ -125,7 +125,7 @@ def compare(
     settings = CompareSettings(
         pairing=Pairing(
             which=cast("Which", which),
-            policies=_names(policies),
+            policies=names_in(policies),
             against=against,
             sample=sample,
             seed=seed,
@@ -153,7 +153,8 @@ def compare(
         _compare(store, model, tag, settings, max_flip_rate, as_json=as_json)
 
 
-def _names(policies: str | None) -> tuple[str, ...]:
+def names_in(policies: str | None) -> tuple[str, ...]:
+    """The names in a list with commas."""
     names = [] if policies is None else [name.strip() for name in policies.split(",")]
     return tuple(dict.fromkeys(name for name in names if name))
 
@@ -228,7 +229,7 @@ def _echo_report(report: "CompareReport") -> None:
         )
     orders = "both orders merged" if report.settings.orders == "both" else "one order each"
     echo(f"verdicts by {report.labeler} on {report.settings.scale}, {orders}; wins by strength:")
-    echo(table(("", *tally.parts), _rows(report)))
+    echo(table(("", *tally.parts), strength_rows(tally)))
     if report.bias is None:
         note("no bias report: it needs the libraries of pip install 'preferably[agree]'")
         return
@@ -237,16 +238,16 @@ def _echo_report(report: "CompareReport") -> None:
         echo(f"  {line}")
 
 
-def _rows(report: "CompareReport") -> list[tuple[object, ...]]:
+def strength_rows(tally: "CompareTally") -> list[tuple[object, ...]]:
     """Pairs of each part by strength of the win, then by state; with shares of all pairs won."""
-    parts = list(report.tally.parts.values())
+    parts = list(tally.parts.values())
     strengths = [
         (name, *(_count_and_share(part.strengths[name], part.strengths.total()) for part in parts))
-        for name, _ in report.tally.scale.strengths
+        for name, _ in tally.scale.strengths
     ]
     states = [
         (state, *(part.states[state] for part in parts))
-        for state, count in report.tally.states.items()
+        for state, count in tally.states.items()
         if count and state != "win"
     ]
     return [*strengths, *states, ("pairs", *(part.pairs for part in parts))]

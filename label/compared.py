@@ -69,10 +69,13 @@ class PairQuestion:
 
     def comparison_id(self, prompt_id: str, first: Answer, second: Answer) -> str:
         """The id of this labeler's verdict on two answers shown in this order."""
-        sides = [part for answer in (first, second) for part in (answer.response_id, answer.policy)]
-        return uuid_text(
-            digest_of("p1", prompt_id, *sides, self.labeler, self.prompt.name, self.scale.name, "0")
-        )
+        return comparison_id(prompt_id, first, second, (self.labeler, self.prompt.name, self.scale.name))
+
+
+def comparison_id(prompt_id: str, first: Answer, second: Answer, signed: tuple[str, str, str]) -> str:
+    """The id of a verdict on two answers shown in this order, SIGNED by labeler, template and scale."""
+    sides = [part for answer in (first, second) for part in (answer.response_id, answer.policy)]
+    return uuid_text(digest_of("p1", prompt_id, *sides, *signed, "0"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,28 +48,15 @@ class ExchangeTokens:
     @property
     def described(self) -> Mapping[str, object]:
         """Everything that decides the tokens, as hashes."""
+        bos, eos = put_by_itself(self.tokenizer)
         return {
             "template_sha256": hashlib.sha256(self.template.encode()).hexdigest(),
             "tokenizer_sha256": tokenizer_sha256(self.tokenizer),
-            "bos": self.bos_id,
-            "eos": self.eos_id,
+            "bos": bos,
+            "eos": eos,
             "max_length": self.max_length,
             "truncation_side": self.truncation_side,
         }
-
-    @property
-    def bos_id(self) -> int | None:
-        """The token that stands first, once, where the tokenizer itself puts one; else the template decides."""
-        plain = self.tokenizer("a")["input_ids"]
-        bos = self.tokenizer.bos_token_id
-        return bos if bos is not None and plain[0] == bos else None
-
-    @property
-    def eos_id(self) -> int | None:
-        """The token that stands last where the tokenizer itself puts one; else the template decides."""
-        plain = self.tokenizer("a")["input_ids"]
-        ends = [self.tokenizer.eos_token_id, self.tokenizer.sep_token_id]
-        return plain[-1] if plain[-1] in ends else None
 
     def encode(self, exchanges: Sequence[Exchange]) -> list[TokenizedExchange | str]:
         """The tokens of each exchange; where the template refuses one, what it says."""
@@ -89,10 +76,10 @@ class ExchangeTokens:
             batch = self.tokenizer(
                 texts, add_special_tokens=False, return_attention_mask=False, verbose=False
             )
-            bos, eos = self.bos_id, self.eos_id
+            bos, eos = put_by_itself(self.tokenizer)
             for place, ids in zip(places, batch["input_ids"], strict=True):
-                framed = _framed(list(ids), bos, eos)
-                found[place] = self._bounded(framed) if framed else "the chat template renders nothing"
+                whole = framed(list(ids), bos, eos)
+                found[place] = self._bounded(whole) if whole else "the chat template renders nothing"
         return found
 
     def render(self, turns: Sequence[Turn]) -> str:
@@ -124,7 +111,15 @@ class ExchangeTokens:
         return TokenizedExchange([*first, *ids[len(ids) - self.max_length + len(first) :]], len(ids))
 
 
-def _framed(ids: list[int], bos: int | None, eos: int | None) -> list[int]:
+def put_by_itself(tokenizer: Any) -> tuple[int | None, int | None]:
+    """The tokens that TOKENIZER itself puts first and last; None where it leaves that to the template."""
+    plain = tokenizer("a")["input_ids"]
+    bos, ends = tokenizer.bos_token_id, (tokenizer.eos_token_id, tokenizer.sep_token_id)
+    first = plain[0] if plain[0] in (bos, tokenizer.cls_token_id) and len(plain) > 1 else None
+    return first, plain[-1] if plain[-1] in ends else None
+
+
+def framed(ids: list[int], bos: int | None, eos: int | None) -> list[int]:
     """IDS with the tokenizer's own first and last token, neither of them twice."""
     first = [] if bos is None or ids[:1] == [bos] else [bos]
     last = [] if eos is None or ids[-1:] == [eos] else [eos]

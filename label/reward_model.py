@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from label.exchange import Exchange
@@ -99,8 +99,7 @@ def open_reward_model(choice: RewardChoice) -> RewardModel:
     kind, _, rest = choice.model.partition(":")
     if kind not in REWARD_MODELS.names():
         kind, rest = DEFAULT_REWARD_MODEL, choice.model
-    named = RewardChoice(**{**{name: getattr(choice, name) for name in choice.__slots__}, "model": rest})
-    return REWARD_MODELS.load(kind)(named)
+    return REWARD_MODELS.load(kind)(replace(choice, model=rest))
 
 
 def reward_model_name(model: RewardModel, name: str | None) -> str:

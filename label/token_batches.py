@@ -1,6 +1,10 @@
 """Batches that fit a token budget: what is alike in length goes together, so that little of it is padding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Row = TypeVar("Row")
+Found = TypeVar("Found")
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -17,3 +21,17 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(place)
     if batch:
         yield batch
+
+
+def in_halves(read: Callable[[Sequence[Row]], list[Found]], batch: Sequence[Row]) -> list[Found]:
+    """What READ finds for each row of a batch, which is halved as often as it does not fit into the GPU."""
+    import torch
+
+    try:
+        return read(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return in_halves(read, batch[:half]) + in_halves(read, batch[half:])

@@ -105,3 +105,9 @@ def reward_model_maker() -> Callable[..., Path]:
 def reward_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random reward model."""
     return make_reward_model(tmp_path_factory.mktemp("models") / "tiny-rm")
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer_maker() -> Callable[..., Any]:
+    """Makes a tokenizer of bytes and a few words."""
+    return make_byte_tokenizer

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from label.exchange_tokens import ExchangeTokens, TokenizedExchange
 from label.model_folder import fingerprint, model_folder
 from label.reward_model import Reward, RewardChoice, revision_of
 from label.reward_models.classifier import load_classifier, load_tokens, values_of
-from label.token_batches import token_batches
+from label.token_batches import in_halves, token_batches
 
 
 class InProcessReward:
@@ -52,7 +52,7 @@ class InProcessReward:
         places = list(rows)
         for batch in token_batches([len(rows[place].ids) for place in places], self._choice.batch_tokens):
             chosen = [places[index] for index in batch]
-            values = self._values([rows[place].ids for place in chosen])
+            values = in_halves(partial(values_of, self._model), [rows[place].ids for place in chosen])
             for place, value in zip(chosen, values, strict=True):
                 yield place, reward_of(rows[place], value)
 
@@ -66,19 +66,6 @@ class InProcessReward:
     @cached_property
     def _model(self) -> Any:
         return load_classifier(self._folder, self._choice.dtype)
-
-    def _values(self, batch: list[list[int]]) -> list[float]:
-        """The numbers of a batch, which is halved as often as it does not fit into the GPU."""
-        import torch
-
-        try:
-            return values_of(self._model, batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(batch) // 2
-        return self._values(batch[:half]) + self._values(batch[half:])
 
 
 def reward_of(row: TokenizedExchange, value: float) -> Reward:

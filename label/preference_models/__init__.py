@@ -1,0 +1,1 @@
+"""Pairwise preference models, one module each."""
