@@ -217,7 +217,7 @@ def _echo_trace(found: "Trace") -> None:
         echo(f"{row['conversation']}  class {row['class']}, model {row['model'] or 'not given'}")
         echo(f"  from {row['path']}, record {records}, line {row['line']}, byte {row['byte_offset']}")
         echo(f"  source {row['source']}, sha256 {row['sha256']}, license {row['license'] or 'not given'}")
-    for name in ("ratings", "comparisons", "decisions", "export_rows"):
+    for name in ("samples", "rewards", "ratings", "comparisons", "decisions", "export_rows"):
         for row in getattr(found, name):
             words = ", ".join(f"{key} {value}" for key, value in row.items() if value not in (None, ""))
             echo(f"{name.removesuffix('s')}: {words}")

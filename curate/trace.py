@@ -23,6 +23,9 @@ class Trace:
     decisions: tuple[Mapping[str, Any], ...]
     export_rows: tuple[Mapping[str, Any], ...]
     """Forward: training rows it is part of."""
+    samples: tuple[Mapping[str, Any], ...] = ()
+    """Draws of a policy that one of its messages is."""
+    rewards: tuple[Mapping[str, Any], ...] = ()
 
 
 def trace(store: Store, given: str) -> Trace:
@@ -47,18 +50,25 @@ def _of_export_row(reading: Reading, given: str) -> tuple[list[str], list[str]]:
     )
     if not rows:
         raise RequestError(f"export {to_text('x1', export)} has no row {row}")
-    return [rows[0][0]], list(rows[0][1])
+    conversation, messages = rows[0]
+    if conversation is None:  # a pair: whatever record brought one of its messages
+        return _conversations_with(reading, messages), list(messages)
+    return [conversation], list(messages)
+
+
+def _conversations_with(reading: Reading, messages: list[str]) -> list[str]:
+    sql = (
+        "SELECT CAST(conversation_id AS VARCHAR) FROM conversations"
+        " WHERE list_has_any(message_ids, CAST(? AS UUID[])) ORDER BY 1"
+    )
+    return [row[0] for row in reading.rows(sql, [messages])]
 
 
 def _of_id(reading: Reading, found: Found) -> tuple[list[str], list[str]]:
     if found.tag == "x1":
         raise RequestError(f"which row of {found.text}? say {found.text}:0 for the first")
     if found.tag == "m1":
-        sql = (
-            "SELECT CAST(conversation_id AS VARCHAR) FROM conversations"
-            " WHERE list_contains(message_ids, CAST(? AS UUID))"
-        )
-        return [row[0] for row in reading.rows(sql, [found.uuid])], [found.uuid]
+        return _conversations_with(reading, [found.uuid]), [found.uuid]
     sql = "SELECT CAST(message_ids AS VARCHAR[]) FROM conversations WHERE conversation_id = CAST(? AS UUID)"
     return [found.uuid], list(reading.rows(sql, [found.uuid])[0][0])
 
@@ -105,6 +115,24 @@ WHERE list_contains($messages, CAST(response_a_id AS VARCHAR))
 ORDER BY ALL
 """
 
+SAMPLES = """
+SELECT
+    'm1-' || replace(CAST(response_id AS VARCHAR), '-', '') AS message,
+    policy, sample_index, sampling, finish_reason, run_id
+FROM samples
+WHERE list_contains($messages, CAST(response_id AS VARCHAR))
+ORDER BY ALL
+"""
+
+REWARDS = """
+SELECT
+    'm1-' || replace(CAST(response_id AS VARCHAR), '-', '') AS message,
+    reward_model, revision, value, state
+FROM current_rewards
+WHERE list_contains($messages, CAST(response_id AS VARCHAR))
+ORDER BY ALL
+"""
+
 DECISIONS = """
 SELECT target_kind, verdict, reason, decided_by, decided_at, version
 FROM decisions
@@ -125,6 +153,10 @@ FROM export_rows
 JOIN exports
     ON export_rows.export_id = exports.export_id
 WHERE list_contains($conversations, CAST(export_rows.conversation_id AS VARCHAR))
+    OR (
+        export_rows.conversation_id IS NULL
+        AND list_has_any(CAST(export_rows.message_ids AS VARCHAR[]), $messages)
+    )
 ORDER BY exports.version, export_rows.row_number
 """
 
@@ -135,5 +167,12 @@ def _gather(reading: Reading, given: str, conversations: list[str], messages: li
         return tuple(reading.dicts(sql, {name: value for name, value in named.items() if f"${name}" in sql}))
 
     return Trace(
-        given, rows(CONVERSATIONS), rows(RATINGS), rows(COMPARISONS), rows(DECISIONS), rows(EXPORT_ROWS)
+        given,
+        rows(CONVERSATIONS),
+        rows(RATINGS),
+        rows(COMPARISONS),
+        rows(DECISIONS),
+        rows(EXPORT_ROWS),
+        rows(SAMPLES),
+        rows(REWARDS),
     )

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from train.recipe import recipe_named
+
 
 def card(manifest: dict[str, Any]) -> str:
     """The card of an export, YAML front matter first; a JSON text is a YAML text too."""
@@ -28,11 +30,11 @@ def _front_matter(manifest: dict[str, Any]) -> str:
 def _body(manifest: dict[str, Any]) -> str:
     settings = manifest["settings"]
     paragraphs = [
-        f"# C-RLFT training data, layout `{manifest['layout']}`",
+        f"# {recipe_named(manifest['recipe']).title}: training data, layout `{manifest['layout']}`",
         f"{manifest['rows']} rows from the store at {manifest['snapshot']}"
         f" (version {manifest['at_version']}), template `{settings['template']}`,"
         f" at most {settings['max_length']} tokens a row. `manifest.json` says how they came about.",
-        _table("Classes", ["class", "condition", "weight", "rows", "trained tokens"], _classes(manifest)),
+        _rows(manifest),
         _table("Sources", ["source", "license", "rows"], _sources(manifest)),
         _table("Steps", ["step", "before", "after", "changed", "dropped because"], _steps(manifest)),
     ]
@@ -47,6 +49,14 @@ def _table(title: str, columns: list[str], rows: list[list[object]]) -> str:
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _rows(manifest: dict[str, Any]) -> str:
+    if "pairs" in manifest:
+        return _table(
+            "Pairs", ["what", "value"], [[name, value] for name, value in manifest["pairs"].items()]
+        )
+    return _table("Classes", ["class", "condition", "weight", "rows", "trained tokens"], _classes(manifest))
 
 
 def _classes(manifest: dict[str, Any]) -> list[list[object]]:

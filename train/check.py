@@ -10,7 +10,8 @@ from typing import Any
 from store.chat_format import ChatFormat, Encoded, Rendered, tokenizer_sha256
 from store.chat_template import template_for
 from train.faults import Rules, Sight, row_faults
-from train.file_rows import Export, FileRow, open_export
+from train.file_rows import Export, FilePair, FileRow, open_export
+from train.pair_faults import pair_faults
 from train.shards import sha256_of
 from train.supervise import Supervised, supervise
 
@@ -71,9 +72,23 @@ class CheckReport:
     def add(self, sight: Sight, rules: Rules) -> None:
         """Count a row."""
         self.rows += 1
-        for fault in row_faults(sight, rules):
+        self._blame(sight.row.number, row_faults(sight, rules))
+        self._sum(sight)
+
+    def add_pair(self, pair: FilePair, sides: tuple[Sight, Sight], rules: Rules) -> None:
+        """Count a pair: its own faults and those of either side."""
+        self.rows += 1
+        faults = pair_faults(pair).union(*(row_faults(sight, rules) for sight in sides))
+        self._blame(pair.number, faults)
+        for sight in sides:
+            self._sum(sight)
+
+    def _blame(self, number: int, faults: set[str]) -> None:
+        for fault in faults:
             self.faults[fault] += 1
-            self.first_rows.setdefault(fault, sight.row.number)
+            self.first_rows.setdefault(fault, number)
+
+    def _sum(self, sight: Sight) -> None:
         total = self.classes.setdefault(sight.row.source_class, ClassTotal())
         total.rows += 1
         if sight.tokens is not None:
@@ -108,13 +123,27 @@ def check_export(path: Path, settings: CheckSettings) -> CheckReport:
     export = open_export(path)
     rules = rules_for(export, settings)
     report = CheckReport()
-    for sight in sights(export.rows(), rules):
-        report.add(sight, rules)
-        if len(report.shown) < settings.show:
-            report.shown.append(sight)
+    rows = export.rows()
+    while batch := list(islice(rows, BATCH)):
+        _look(report, batch, rules, settings.show)
     _add_set_faults(report, export, rules, settings)
     report.sequences_per_step = _sequences_per_step(report, settings)
     return report
+
+
+def _look(report: CheckReport, batch: list[FileRow | FilePair], rules: Rules, n_shown: int) -> None:
+    """Count a batch of rows and pairs, tokenised together."""
+    flat = [side for row in batch for side in (row.sides if isinstance(row, FilePair) else (row,))]
+    seen = iter(sights_of(flat, rules))
+    for row in batch:
+        if isinstance(row, FilePair):
+            better, worse = next(seen), next(seen)
+            report.add_pair(row, (better, worse), rules)
+            shown = [better, worse]
+        else:
+            shown = [next(seen)]
+            report.add(shown[0], rules)
+        report.shown += shown[: max(0, n_shown - len(report.shown))]
 
 
 def rules_for(export: Export, settings: CheckSettings) -> Rules:
@@ -125,24 +154,26 @@ def rules_for(export: Export, settings: CheckSettings) -> Rules:
         tokenizer = None
     template = settings.template or own.get("template") or "openchat"
     chat = ChatFormat.load(tokenizer, template) if tokenizer else None
-    return Rules(chat, settings.max_length or own.get("max_length"))
+    max_length = settings.max_length or own.get("max_length")
+    return Rules(chat, max_length, needs_condition=(export.manifest or {}).get("recipe") == "crlft")
 
 
 def sights(rows: Iterator[FileRow], rules: Rules) -> Iterator[Sight]:
     """Rows as the trainer sees them, tokenised in batches where they hold text."""
     while batch := list(islice(rows, BATCH)):
-        yield from _sights_of(batch, rules)
+        yield from sights_of(batch, rules)
 
 
-def _sights_of(batch: list[FileRow], rules: Rules) -> Iterator[Sight]:
-    rendered = {row.number: text for row in batch if (text := _rendered(row, rules)) is not None}
+def sights_of(batch: list[FileRow], rules: Rules) -> Iterator[Sight]:
+    """The same for a few rows at once."""
+    rendered = {place: text for place, row in enumerate(batch) if (text := _rendered(row, rules)) is not None}
     encoded = (
         dict(zip(rendered, rules.chat.encode(list(rendered.values())), strict=True)) if rules.chat else {}
     )
-    for row in batch:
-        one = encoded.get(row.number)
+    for place, row in enumerate(batch):
+        one = encoded.get(place)
         tokens = row.tokens or (_tokens(row, one, rules) if one else None)
-        yield Sight(row, tokens, rendered.get(row.number), one)
+        yield Sight(row, tokens, rendered.get(place), one)
 
 
 def _rendered(row: FileRow, rules: Rules) -> Rendered | None:

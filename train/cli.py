@@ -8,7 +8,6 @@ import click
 
 from store.console import (
     CONTEXT,
-    at_option,
     common_options,
     echo,
     echo_json,
@@ -19,10 +18,10 @@ from store.console import (
     table,
 )
 from store.errors import CheckFailed, UnknownName
+from train.cli_export import export
 
 if TYPE_CHECKING:
     from train.check import CheckReport
-    from train.export import ExportReport
     from train.launch import RunReport
 
 RECIPES = ("crlft",)
@@ -46,94 +45,6 @@ def cli() -> None:
       train check data/crlft --show 3
       train run crlft --data data/crlft --model models/base --out runs/crlft
     """
-
-
-@cli.command()
-@click.argument("recipe")
-@click.option("--layout", default="messages", show_default=True, help="messages, openchat or tokenized.")
-@click.option("--out", required=True, type=FOLDER, help="The directory to write.")
-@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer, to count and cut by.")
-@click.option("--template", default="openchat", show_default=True, help="The chat template.")
-@click.option("--max-length", default=4096, show_default=True, help="Tokens a trainer keeps of a row.")
-@click.option("--format", "file_format", help="parquet or jsonl  [default: the layout's usual one]")
-@click.option("--only-class", "only_classes", multiple=True, help="Take this class only; may be repeated.")
-@click.option("--no-reward", is_flag=True, help="All weights 1 (OpenChat's ablation).")
-@click.option("--no-condition", is_flag=True, help="One condition for all (OpenChat's ablation).")
-@click.option(
-    "--refusals",
-    type=click.Choice(["zero", "keep"]),
-    default="zero",
-    show_default=True,
-    help="What refusal turns weigh: nothing, or as much as others.",
-)
-@click.option(
-    "--control-tokens",
-    type=click.Choice(["drop", "keep"]),
-    default="drop",
-    show_default=True,
-    help="What becomes of rows whose text holds a control token.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
-@at_option
-@store_option
-@json_option
-def export(
-    recipe: str, *, layout: str, out: Path, store_path: Path, at: str | None, as_json: bool, **options: Any
-) -> None:
-    """Write the files RECIPE (crlft) trains on to a directory, with a card and a manifest.
-
-    The same version of the store and the same settings give the same bytes. Every row can be traced
-    back with `curate trace`.
-
-    \b
-    Examples:
-      train export crlft --tokenizer models/base --out data/crlft
-      train export crlft --layout openchat --out data/openchat --at before-filter
-      train export crlft --layout tokenized --tokenizer models/base --out data/t --no-reward
-    """
-    from store.db import Store
-    from train.export import ExportSettings, export_crlft
-    from train.exporter import EXPORTERS, FORMATS
-    from train.recipes.crlft import CrlftSettings
-
-    _recipe(recipe)
-    EXPORTERS.load(layout)
-    overwrite, tokenizer = options.pop("overwrite"), options.pop("tokenizer")
-    settings = ExportSettings(
-        layout=layout,
-        file_format=options.pop("file_format") or FORMATS.get(layout, ("parquet",))[0],
-        tokenizer=str(tokenizer) if tokenizer else None,
-        template=options.pop("template"),
-        max_length=options.pop("max_length"),
-        recipe=CrlftSettings(**options),
-    )
-    _print_export(export_crlft(Store(store_path, at=at), out, settings, overwrite=overwrite), as_json=as_json)
-
-
-def _print_export(report: "ExportReport", *, as_json: bool) -> None:
-    from store.ids import to_text
-
-    if as_json:
-        echo_json(
-            {
-                "rows": report.rows,
-                "dropped": report.dropped,
-                "changed": report.changed,
-                "files": report.files,
-                "manifest": str(report.manifest),
-                "sha256": report.sha256,
-                "export_id": to_text("x1", report.export_id),
-            }
-        )
-        return
-    echo(
-        f"{report.rows} rows, {sum(report.dropped.values())} conversations left out: {report.manifest.parent}"
-    )
-    for reason, count in report.dropped.items():
-        echo(f"  left out  {count:>8}  {reason}")
-    for step, count in report.changed.items():
-        echo(f"  changed   {count:>8}  {step}")
-    note(f"export {to_text('x1', report.export_id)}; look at it with: train check {report.manifest.parent}")
 
 
 @cli.command()
@@ -269,5 +180,7 @@ def _print_run(report: "RunReport", *, as_json: bool) -> None:
     loss = "" if report.loss is None else f", loss {report.loss:.4f}"
     echo(f"{words} after {report.steps} steps on {report.rows} rows{loss}: {report.model}")
 
+
+cli.add_command(export)
 
 main = main_of(cli)

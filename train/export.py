@@ -1,4 +1,4 @@
-"""`train export crlft`: from the store to a directory of files, all of it or nothing.
+"""`train export`: from the store to a directory of files, all of it or nothing.
 
 The directory is written under a staging name, made durable, recorded in the store and renamed. The
 same version and the same settings give the same bytes.
@@ -10,31 +10,32 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from store import __version__
 from store.chat_format import ChatFormat, tokenizer_sha256
-from store.chat_template import OWN, ChatTemplate, load_template
+from store.chat_template import OWN, load_template
 from store.db import Store
 from store.errors import BadSettings, RequestError
 from store.ids import digest_of, uuid_text
-from store.named_sql import named_sql
 from store.runs import Run, run_of, utc_now
 from train.card import card
+from train.conversations import look_at_conversations
 from train.exporter import EXPORTERS, FORMATS, ExportRow, Shard, Target
 from train.lineage import Lineage
-from train.recipes.crlft import CrlftSettings, steps_of, walk_all
-from train.rows import Tally, TrainingRow
-from train.select import Selection, choose, conditions_and_weights, look, stage_turns, staged_rows
+from train.pairs import look_at_pairs
+from train.recipe import Material, recipe_named
+from train.recipes.crlft import CrlftSettings
+from train.recipes.pairs import PairSettings
+from train.recipes.sft import SftSettings
+from train.rows import Tally
+from train.seen import Seen
 from train.shards import sha256_of, sync
-from train.supervise import supervise
+from train.steps import walk_all
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
-BATCH = 256
-"""Conversations tokenised at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class ExportSettings:
     template: str = "openchat"
     max_length: int = 4096  # OpenChat, section 4.1
     """Tokens a trainer keeps of a row; what exceeds them is cut off its end."""
-    recipe: CrlftSettings = field(default_factory=CrlftSettings)
+    recipe: CrlftSettings | SftSettings | PairSettings = field(default_factory=CrlftSettings)
+    recipe_name: str = "crlft"
+    """One of RECIPES."""
 
     def as_json(self) -> dict[str, Any]:
         """The settings as the manifest and the store keep them."""
@@ -71,78 +74,64 @@ class ExportReport:
     """UUID text."""
 
 
-@dataclass
-class ClassSum:
-    """What the rows of one class add up to."""
-
-    condition: str
-    weight: float
-    rows: int = 0
-    tokens: int = 0
-    trained_tokens: int = 0
-    weight_sum: float = 0.0
-
-
-@dataclass
-class Seen:
-    """What passed through to the exporter, summed while it passes."""
-
-    classes: dict[str, ClassSum] = field(default_factory=dict)
-    sources: dict[str, int] = field(default_factory=dict)
-
-    def add(self, one: ExportRow) -> None:
-        """Count a row."""
-        row = one.row
-        total = self.classes.setdefault(row.source_class, ClassSum(row.condition, row.weight))
-        total.rows += 1
-        self.sources[row.source] = self.sources.get(row.source, 0) + 1
-        if one.tokens is not None:
-            total.tokens += len(one.tokens.input_ids)
-            total.trained_tokens += one.tokens.n_trained
-            total.weight_sum += sum(one.tokens.loss_weights)
-
-
 def settled(settings: ExportSettings) -> ExportSettings:
     """The settings, once they are known to make sense.
 
     Raises UnknownName or BadSettings.
     """
     EXPORTERS.load(settings.layout)
-    if settings.template != OWN:
-        load_template(settings.template)
-    elif settings.tokenizer is None:
-        raise BadSettings("the template own is the tokenizer's; name one with --tokenizer")
+    recipe = recipe_named(settings.recipe_name)
+    if settings.layout in FORMATS and settings.layout not in recipe.layouts:
+        raise BadSettings(
+            f"the recipe {recipe.name} is not written in the layout {settings.layout};"
+            f" choose one of {', '.join(recipe.layouts)}"
+        )
     allowed = FORMATS.get(settings.layout, ("parquet", "jsonl"))
     if settings.file_format not in allowed:
         raise BadSettings(f"the layout {settings.layout} is written as {' or '.join(allowed)}")
+    if settings.template != OWN:
+        load_template(settings.template)
     if settings.layout == "tokenized" and settings.tokenizer is None:
         raise BadSettings("the layout tokenized needs a tokenizer; name one with --tokenizer")
     if settings.max_length < 1:
         raise BadSettings("--max-length is a number of tokens from 1 up")
+    is_last_only = isinstance(settings.recipe, SftSettings) and settings.recipe.turns == "last"
+    if is_last_only and settings.layout in ("messages", "sharegpt"):
+        raise BadSettings(
+            f"the layout {settings.layout} has every answer trained on; with --turns last choose prompt-completion"
+        )
+    if settings.layout == "prompt-completion" and not is_last_only:
+        raise BadSettings("the layout prompt-completion has the last answer trained on; add --turns last")
     return settings
 
 
-def export_crlft(
+def export_store(
     store: Store, out: Path, settings: ExportSettings, *, overwrite: bool = False
 ) -> ExportReport:
-    """Write what C-RLFT trains on to the directory OUT and record it in the store.
+    """Write what a recipe trains on to the directory OUT and record it in the store.
 
     Raises RequestError where OUT exists, unless overwrite is set and it is an earlier export.
     """
     settings = settled(settings)
     _refuse_existing(out, overwrite=overwrite)
     chat = ChatFormat.load(settings.tokenizer, settings.template) if settings.tokenizer else None
-    selection = look(store)
+    material = material_of(store, settings)
     recorder = Store(store.path, wait_s=store.wait_s)
-    with run_of(
-        recorder, "train export crlft", {**settings.as_json(), "out": str(out), "at": store.at}
-    ) as run:
+    asked = {**settings.as_json(), "out": str(out), "at": store.at}
+    with run_of(recorder, f"train export {settings.recipe_name}", asked) as run:
         with _staging(out) as staging:
-            export = _Export(run, selection, settings, chat, store.at or f"v{selection.at_version}")
+            export = _Export(run, material, settings, chat, store.at or f"v{material.at_version}")
             report = export.write(staging, out)
             _rename(staging / "export", out)
         run.finish({"rows": report.rows, "dropped": report.dropped, "sha256": report.sha256})
     return report
+
+
+def material_of(store: Store, settings: ExportSettings) -> Material:
+    """What the recipe makes its rows from."""
+    if isinstance(settings.recipe, PairSettings):
+        return look_at_pairs(store, settings.recipe_name, settings.recipe)
+    return look_at_conversations(store, settings.recipe)
 
 
 def _refuse_existing(out: Path, *, overwrite: bool) -> None:
@@ -181,7 +170,7 @@ class _Export:
     """One export on its way."""
 
     run: Run
-    selection: Selection
+    material: Material
     settings: ExportSettings
     chat: ChatFormat | None
     snapshot: str
@@ -190,17 +179,20 @@ class _Export:
 
     def write(self, staging: Path, out: Path) -> ExportReport:
         """Write everything under STAGING and record it as lying at OUT."""
-        recipe = self.settings.recipe
-        chosen = choose(self.selection, recipe, self.tally)
-        stage_turns(self.selection, chosen, staging / "turns.arrow")
-        rows = staged_rows(staging / "turns.arrow", conditions_and_weights(chosen, recipe))
-        kept = walk_all(rows, steps_of(recipe, self._control_tokens()), self.tally)
-        target = Target(staging / "export", self.snapshot, self.settings.file_format)
+        staged = staging / "texts.arrow"
+        self.material.stage(staged, self.tally)
+        steps = self.material.steps(self._control_tokens())
+        kept = walk_all(self.material.rows(staged), steps, self.tally)
+        measured = self.material.measured(kept, self.chat, self.settings.max_length, self.tally)
+        target = Target(
+            staging / "export",
+            self.snapshot,
+            self.settings.file_format,
+            has_conditions=isinstance(self.settings.recipe, CrlftSettings),
+        )
         lineage = Lineage(staging / "lineage.arrow")
         with lineage:
-            shards = EXPORTERS.load(self.settings.layout)(
-                self._passing(self._measured(kept), lineage), target
-            )
+            shards = EXPORTERS.load(self.settings.layout)(self._passing(measured, lineage), target)
         manifest = self._manifest(target.folder, shards)
         _write_json(target.folder / MANIFEST, manifest)
         (target.folder / "README.md").write_text(card(manifest), encoding="utf-8")
@@ -218,27 +210,12 @@ class _Export:
     def _control_tokens(self) -> tuple[str, ...]:
         if self.chat is not None:
             return self.chat.control_tokens
-        return (self._template().end_of_turn,)
+        return () if self.settings.template == OWN else (load_template(self.settings.template).end_of_turn,)
 
-    def _template(self) -> ChatTemplate:
-        return self.chat.template if self.chat else load_template(self.settings.template)
-
-    def _measured(self, rows: Iterator[TrainingRow]) -> Iterator[ExportRow]:
-        """Rows with their tokens; those left without a trained token by the cut are dropped."""
-        if self.chat is None:
-            yield from (ExportRow(row, None) for row in rows)
-            return
-        count = self.tally.of("length")
-        while batch := list(islice(rows, BATCH)):
-            encoded = self.chat.encode([self.chat.render(row.turns, row.condition) for row in batch])
-            for row, one in zip(batch, encoded, strict=True):
-                tokens = supervise(one, row.answer_weights, self.settings.max_length)
-                count.before += 1
-                if tokens.n_trained == 0:
-                    count.dropped["no trained token within max length"] += 1
-                    continue
-                count.changed += tokens.is_cut
-                yield ExportRow(row, tokens)
+    def _template_sha256(self) -> str | None:
+        if self.chat is not None:
+            return self.chat.template.sha256
+        return None if self.settings.template == OWN else load_template(self.settings.template).sha256
 
     def _passing(self, rows: Iterator[ExportRow], lineage: Lineage) -> Iterator[ExportRow]:
         for one in rows:
@@ -247,7 +224,6 @@ class _Export:
             yield one
 
     def _manifest(self, folder: Path, shards: list[Shard]) -> dict[str, Any]:
-        licenses = {source.name: source.license for source in self.selection.sources}
         files = [
             {
                 "name": shard.name,
@@ -259,32 +235,44 @@ class _Export:
         ]
         return {
             "manifest_version": MANIFEST_VERSION,
-            "recipe": "crlft",
+            "recipe": self.settings.recipe_name,
             "layout": self.settings.layout,
             "snapshot": self.snapshot,
-            "at_version": self.selection.at_version,
-            "query": named_sql("train", "crlft_turns"),
+            "at_version": self.material.at_version,
+            "query": self.material.query,
             "settings": self.settings.as_json(),
             "tokenizer_sha256": tokenizer_sha256(self.chat.tokenizer) if self.chat else None,
-            "template_sha256": self._template().sha256,
+            "template_sha256": self._template_sha256(),
             "software_version": __version__,
             "rows": sum(shard.rows for shard in shards),
             "dropped": self.tally.dropped(),
             "steps": self.tally.as_json(),
-            "classes": {name: asdict(total) for name, total in sorted(self.seen.classes.items())},
-            "sources": [
-                {"name": name, "license": licenses.get(name), "rows": rows}
-                for name, rows in sorted(self.seen.sources.items())
-            ],
+            **self.seen.as_json(),
+            "sources": self._sources(),
             "files": files,
             "sha256": combined_sha256(files),
         }
+
+    def _sources(self) -> list[dict[str, Any]]:
+        """The sources of the rows; how many rows each gave is known where a row is a conversation."""
+        seen = self.seen.sources
+        return [
+            {"name": source.name, "license": source.license, "rows": seen.get(source.name)}
+            for source in self.material.sources
+            if source.name in seen or not self.seen.classes
+        ]
 
     def _record(self, manifest: dict[str, Any], out: Path, lineage: Lineage) -> str:
         """Write `export_rows` in pieces and `exports` last; an export recorded before adds nothing."""
         path = str(out.resolve())
         settings = json.dumps(manifest["settings"], sort_keys=True)
-        identity = ("crlft", path, manifest["sha256"], str(manifest["at_version"]), settings)
+        identity = (
+            self.settings.recipe_name,
+            path,
+            manifest["sha256"],
+            str(manifest["at_version"]),
+            settings,
+        )
         export_id = uuid_text(digest_of("x1", *identity))
         if self._is_recorded(export_id):
             return export_id
@@ -292,7 +280,7 @@ class _Export:
         with self.run.store.write(self.run.run_id) as writing:
             row = {
                 "export_id": export_id,
-                "recipe": "crlft",
+                "recipe": self.settings.recipe_name,
                 "layout": self.settings.layout,
                 "settings": settings,
                 "at_version": manifest["at_version"],

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from store.extensions import ExtensionPoint
-from train.rows import TrainingRow
+from train.pair_tokens import PairTokens
+from train.rows import LabelledRow, PairRow, Row, TrainingRow
 from train.supervise import Supervised
 
 ROWS_PER_SHARD = 100_000
@@ -16,8 +17,26 @@ ROWS_PER_SHARD = 100_000
 class ExportRow:
     """A row on its way into a file, with its tokens where a tokenizer was given."""
 
-    row: TrainingRow
-    tokens: Supervised | None
+    row: Row
+    tokens: Supervised | PairTokens | None
+
+    @property
+    def conversation(self) -> TrainingRow:
+        """The row, known to be a conversation."""
+        assert isinstance(self.row, TrainingRow), "the recipe's rows are no conversations"
+        return self.row
+
+    @property
+    def pair(self) -> PairRow:
+        """The row, known to be a pair."""
+        assert isinstance(self.row, PairRow), "the recipe's rows are no pairs"
+        return self.row
+
+    @property
+    def labelled(self) -> LabelledRow:
+        """The row, known to be one answer that is good or bad."""
+        assert isinstance(self.row, LabelledRow), "the recipe's rows are no labelled answers"
+        return self.row
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +49,8 @@ class Target:
     file_format: str
     """`parquet` or `jsonl`."""
     rows_per_shard: int = ROWS_PER_SHARD
+    has_conditions: bool = False
+    """Whether rows carry a condition and weights (C-RLFT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +72,29 @@ EXPORTERS: ExtensionPoint[Exporter] = ExtensionPoint(
     kind="layout",
     group="train.exporters",
     built_in={
+        "axolotl-pairs": "train.exporters.axolotl_pairs:write_axolotl_pairs",
+        "labelled": "train.exporters.labelled:write_labelled",
+        "llamafactory-pairs": "train.exporters.llamafactory:write_llamafactory_pairs",
         "messages": "train.exporters.messages:write_messages",
         "openchat": "train.exporters.openchat:write_openchat",
+        "pairs": "train.exporters.pairs:write_pairs",
+        "pairs-full": "train.exporters.pairs:write_full_pairs",
+        "prompt-completion": "train.exporters.prompt_completion:write_prompt_completion",
+        "sharegpt": "train.exporters.llamafactory:write_sharegpt",
         "tokenized": "train.exporters.tokenized:write_tokenized",
     },
 )
 
 FORMATS: dict[str, tuple[str, ...]] = {
+    "axolotl-pairs": ("jsonl", "parquet"),
+    "labelled": ("parquet", "jsonl"),
+    "llamafactory-pairs": ("jsonl",),
     "messages": ("parquet", "jsonl"),
     "openchat": ("jsonl",),
+    "pairs": ("parquet", "jsonl"),
+    "pairs-full": ("parquet", "jsonl"),
+    "prompt-completion": ("parquet", "jsonl"),
+    "sharegpt": ("jsonl",),
     "tokenized": ("parquet",),
 }
 """The file formats of the built-in layouts, the usual one first."""

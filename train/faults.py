@@ -12,7 +12,7 @@ from itertools import groupby
 
 from store.chat_format import ChatFormat, Encoded, Rendered, control_tokens_in
 from train.file_rows import FileRow
-from train.recipes.crlft import alternates
+from train.steps import alternates
 from train.supervise import IGNORED, Supervised
 
 
@@ -22,6 +22,8 @@ class Rules:
 
     chat: ChatFormat | None
     max_length: int | None
+    needs_condition: bool = False
+    """Whether the recipe is C-RLFT, whose rows name their condition."""
 
     @cached_property
     def control_tokens(self) -> tuple[str, ...]:
@@ -91,9 +93,10 @@ def check_control_tokens(sight: Sight, rules: Rules) -> Iterator[str]:
         yield "control token in content"
 
 
-def check_condition(sight: Sight, _rules: Rules) -> Iterator[str]:
-    """Every row has a condition; TRL fails on a row without template arguments."""
-    if sight.row.turns is not None and not sight.row.condition:
+def check_condition(sight: Sight, rules: Rules) -> Iterator[str]:
+    """Every row of C-RLFT has a condition; TRL fails on a row without template arguments."""
+    condition = sight.row.condition
+    if sight.row.turns is not None and (condition == "" or (condition is None and rules.needs_condition)):
         yield "condition missing"
 
 

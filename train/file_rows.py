@@ -8,10 +8,13 @@ from typing import Any
 
 from store.chat_format import Turn
 from store.errors import BadInput
+from train.file_layouts import layout_of, sides_of
 from train.supervise import Supervised
 
-LAYOUT_BY_COLUMN = {"input_ids": "tokenized", "items": "openchat", "messages": "messages"}
 BATCH_ROWS = 1_000
+
+CONSUMED_COLUMNS = frozenset({"margin", "images"})
+"""Columns of a pair that TRL or OpenRLHF read unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,28 @@ class FileRow:
     conversation_id: str
     source_class: str
     condition: str | None
+    """None where the layout has no column for it, empty where the column is empty."""
     turns: tuple[Turn, ...] | None
     """None in the layout `tokenized`."""
     turn_weights: tuple[float, ...] | None
     tokens: Supervised | None
     """None in the layouts that hold text."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePair:
+    """A pair as a file has it, each side as the conversation a trainer makes of it."""
+
+    number: int
+    """Counted from 0 over all shards."""
+    sides: tuple[FileRow, FileRow]
+    """The better one first."""
+    score_chosen: float | None
+    score_rejected: float | None
+    has_consumed_column: bool
+    """Whether a column has a name that trainers consume unasked."""
+    mixes_layouts: bool
+    """Whether answers are whole conversations although the prompt has a column of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +58,7 @@ class Export:
     files: tuple[Path, ...]
     manifest: dict[str, Any] | None
 
-    def rows(self) -> Iterator[FileRow]:
+    def rows(self) -> Iterator[FileRow | FilePair]:
         """All rows, in their order.
 
         Raises BadInput for a file that cannot be read or has none of the known layouts.
@@ -103,54 +123,32 @@ def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def layout_of(record: dict[str, Any], path: Path) -> str:
-    """The layout a record is in, by the column only that layout has."""
-    for column, layout in LAYOUT_BY_COLUMN.items():
-        if column in record:
-            return layout
-    known = ", ".join(sorted(LAYOUT_BY_COLUMN))
-    raise BadInput(f"{path} has none of the columns {known}; its columns are {', '.join(record)}")
-
-
-def _row(number: int, record: dict[str, Any], path: Path) -> FileRow:
+def _row(number: int, record: dict[str, Any], path: Path) -> "FileRow | FilePair":
     layout = layout_of(record, path)
-    make = {"tokenized": _from_tokenized, "openchat": _from_openchat, "messages": _from_messages}[layout]
     try:
-        condition, turns, weights, tokens = make(record)
+        sides = sides_of(record, layout)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}, row {number} is not of the layout {layout}: {error}") from error
-    identity = (str(record.get("conversation_id") or number), str(record.get("source_class") or "none"))
-    return FileRow(number, *identity, condition, turns, weights, tokens)
+    identity = str(record.get("conversation_id") or record.get("prompt_id") or number)
+    source_class = str(record.get("source_class") or "none")
+    rows = tuple(
+        FileRow(number, identity, source_class, side.condition, side.turns, side.turn_weights, side.tokens)
+        for side in sides
+    )
+    return rows[0] if len(rows) == 1 else _pair(number, rows, record, layout)
 
 
-Parts = tuple[
-    str | None, tuple[Turn, ...] | None, tuple[float, ...] | None, Supervised | None
-]  # condition, turns, weights, tokens
+def _pair(number: int, rows: tuple[FileRow, ...], record: dict[str, Any], layout: str) -> FilePair:
+    better, worse = rows
+    return FilePair(
+        number,
+        (better, worse),
+        _score(record.get("score_chosen")),
+        _score(record.get("score_rejected")),
+        has_consumed_column=bool(CONSUMED_COLUMNS & record.keys()),
+        mixes_layouts=layout == "pairs" and len(record["chosen"]) > 1,
+    )
 
 
-def _from_messages(record: dict[str, Any]) -> Parts:
-    turns = tuple((str(turn["role"]), turn["content"] or "") for turn in record["messages"] or [])
-    weights = record.get("message_weights")
-    if weights is None:
-        weight = float(record.get("weight", 1.0))
-        weights = [weight if role == "assistant" else 0.0 for role, _ in turns]
-    kwargs = record.get("chat_template_kwargs") or {}
-    return kwargs.get("condition"), turns, _floats(weights), None
-
-
-def _from_openchat(record: dict[str, Any]) -> Parts:
-    system = [("system", record["system"])] if record.get("system") else []
-    spoken = [(str(item["role"]), item["content"] or "") for item in record["items"] or []]
-    weights = [0.0] * len(system) + [item.get("weight", 0.0) for item in record["items"] or []]
-    return record.get("condition"), tuple(system + spoken), _floats(weights), None
-
-
-def _from_tokenized(record: dict[str, Any]) -> Parts:
-    ids = list(record["input_ids"])
-    n_tokens = int(record.get("n_tokens") or len(ids))
-    weights = list(_floats(record["loss_weights"]))
-    return record.get("condition"), None, None, Supervised(ids, list(record["labels"]), weights, n_tokens)
-
-
-def _floats(values: list[Any]) -> tuple[float, ...]:
-    return tuple(float("nan") if value is None else float(value) for value in values)
+def _score(value: Any) -> float | None:
+    return None if value is None else float(value)

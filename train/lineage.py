@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from store.runs import Run
-from train.rows import TrainingRow
+from train.rows import Row
 
 LINEAGE_ROWS = 100_000
 """Rows of `export_rows` a write turn takes."""
@@ -35,14 +35,15 @@ class Lineage:
         self._flush()
         self.writer.close()
 
-    def add(self, row: TrainingRow) -> None:
+    def add(self, row: Row) -> None:
         """Note the row that is written next; rows are numbered from 0 over all shards."""
+        origin = row.origin
         self.pending.append(
             {
                 "row_number": self.n_rows,
-                "conversation_id": row.conversation_id,
-                "message_ids": list(row.message_ids),
-                "source_class": row.source_class,
+                "conversation_id": origin.conversation_id,
+                "message_ids": list(origin.message_ids),
+                "source_class": origin.source_class,
             }
         )
         self.n_rows += 1

@@ -12,7 +12,7 @@ from store.errors import BadInput, BadSettings
 from train.check import sights
 from train.export import combined_sha256
 from train.faults import Rules, row_faults
-from train.file_rows import Export
+from train.file_rows import Export, FilePair, FileRow
 from train.shards import sha256_of
 from train.supervise import Supervised
 
@@ -68,7 +68,7 @@ def _refuse_other_tokenizer(export: Export, chat: ChatFormat) -> None:
 
 
 def _supervised(export: Export, rules: Rules, max_length: int, prepared: Prepared) -> Iterator[Supervised]:
-    for sight in sights(export.rows(), rules):
+    for sight in sights(_conversations(export), rules):
         prepared.faults.update(row_faults(sight, rules))
         tokens = _cut(sight.tokens, max_length) if sight.tokens else None
         if tokens is None or tokens.n_trained == 0:
@@ -77,6 +77,13 @@ def _supervised(export: Export, rules: Rules, max_length: int, prepared: Prepare
         prepared.rows += 1
         prepared.trained_tokens += tokens.n_trained
         yield tokens
+
+
+def _conversations(export: Export) -> Iterator[FileRow]:
+    for row in export.rows():
+        if isinstance(row, FilePair):
+            raise BadInput(f"{export.folder} holds pairs; this recipe trains on conversations")
+        yield row
 
 
 def _cut(tokens: Supervised, max_length: int) -> Supervised:

@@ -7,6 +7,16 @@ from store.chat_format import Turn
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a row was made from, as `export_rows` keeps it; ids are UUID text."""
+
+    conversation_id: str | None
+    """None for a row made of a prompt and draws under it."""
+    message_ids: tuple[str, ...]
+    source_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRow:
     """One conversation to train on."""
 
@@ -15,7 +25,8 @@ class TrainingRow:
     message_ids: tuple[str, ...]
     """UUID text of the messages that are left, in order."""
     turns: tuple[Turn, ...]
-    condition: str
+    condition: str | None
+    """None where the recipe knows no conditions."""
     weight: float
     """The weight of the class."""
     turn_weights: tuple[float, ...]
@@ -31,6 +42,63 @@ class TrainingRow:
             for (role, _), weight in zip(self.turns, self.turn_weights, strict=True)
             if role == "assistant"
         )
+
+    @property
+    def origin(self) -> Origin:
+        """What it was made from."""
+        return Origin(self.conversation_id, self.message_ids, self.source_class)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Two answers to one prompt, the better one first."""
+
+    prompt_id: str
+    """UUID text, as are the other ids."""
+    chosen_id: str
+    rejected_id: str
+    prompt_message_ids: tuple[str, ...]
+    """The prompt's path, root first."""
+    prompt: tuple[Turn, ...]
+    chosen: str
+    rejected: str
+    score_chosen: float | None
+    score_rejected: float | None
+    score_gap: float | None
+    rank_chosen: int | None
+    rank_rejected: int | None
+    strength: str | None
+
+    @property
+    def origin(self) -> Origin:
+        """What it was made from."""
+        return Origin(None, (*self.prompt_message_ids, self.chosen_id, self.rejected_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One answer to a prompt that is good or bad (KTO)."""
+
+    pair: PairRow
+    is_good: bool
+
+    @property
+    def completion(self) -> str:
+        """The answer."""
+        return self.pair.chosen if self.is_good else self.pair.rejected
+
+    @property
+    def completion_id(self) -> str:
+        """The answer's id, UUID text."""
+        return self.pair.chosen_id if self.is_good else self.pair.rejected_id
+
+    @property
+    def origin(self) -> Origin:
+        """What it was made from."""
+        return Origin(None, (*self.pair.prompt_message_ids, self.completion_id), None)
+
+
+Row = TrainingRow | PairRow | LabelledRow
 
 
 @dataclass

@@ -28,7 +28,10 @@ def write_shards(
         name = f"train-{len(shards):05d}.{target.file_format}"
         part = islice(chain(first, rows), target.rows_per_shard)
         path = target.folder / name
-        written = _write_parquet(part, path, schema) if schema is not None else _write_jsonl(part, path)
+        if schema is not None and target.file_format == "parquet":
+            written = _write_parquet(part, path, schema)
+        else:
+            written = _write_jsonl(part, path)
         shards.append(Shard(name, written))
         first = list(islice(rows, 1))
     return shards

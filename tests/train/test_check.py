@@ -15,7 +15,7 @@ from store.db import Store
 from store.errors import BadInput
 from train.check import CheckReport, CheckSettings, check_export
 from train.cli import cli
-from train.export import ExportSettings, export_crlft
+from train.export import ExportSettings, export_store
 from train.show import show
 
 TURNS = [
@@ -231,7 +231,7 @@ def test_long_text_rows_are_cut_as_the_trainer_cuts(check: Check) -> None:
 def exported(mixed_store: Store, tokenizer_dir: Path, tmp_path: Path) -> Path:
     """An export with its manifest."""
     out = tmp_path / "export"
-    export_crlft(mixed_store, out, ExportSettings("messages", "jsonl", str(tokenizer_dir)))
+    export_store(mixed_store, out, ExportSettings("messages", "jsonl", str(tokenizer_dir)))
     return out
 
 
@@ -271,7 +271,7 @@ def test_files_that_changed_or_went_missing(exported: Path) -> None:
 def test_files_that_are_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n')
-    with pytest.raises(BadInput, match="none of the columns"):
+    with pytest.raises(BadInput, match="none of the known sets"):
         check_export(path, CheckSettings())
     path.write_text("nonsense\n")
     with pytest.raises(BadInput, match="line 1 is not JSON"):

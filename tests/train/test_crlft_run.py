@@ -22,7 +22,7 @@ from store.db import Store
 from store.errors import BadInput, BadSettings, PreferablyError, TryLater
 from train.answer import Decoding, answer, saved_format
 from train.cli import cli
-from train.export import ExportSettings, export_crlft
+from train.export import ExportSettings, export_store
 from train.launch import command_of, environment, run_crlft
 from train.run_settings import RunFiles, RunSettings
 
@@ -191,7 +191,7 @@ def test_tokens_of_another_tokenizer_are_refused(
     tmp_path: Path, mixed_store: Store, tokenizer_dir: Path, model_dir: Path
 ) -> None:
     exported = tmp_path / "export"
-    export_crlft(mixed_store, exported, ExportSettings("tokenized", "parquet", str(tokenizer_dir)))
+    export_store(mixed_store, exported, ExportSettings("tokenized", "parquet", str(tokenizer_dir)))
     manifest = json.loads((exported / "manifest.json").read_text())
     (exported / "manifest.json").write_text(json.dumps({**manifest, "tokenizer_sha256": "0"}))
     with pytest.raises(BadSettings, match="another tokenizer"):

@@ -14,11 +14,12 @@ from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName
 from store.ids import to_uuid
 from store.snapshots import take_snapshot
-from train.export import ExportReport, ExportSettings, export_crlft
+from train.export import ExportReport, ExportSettings, export_store
 from train.exporter import Target
-from train.recipes.crlft import CrlftSettings, alternates, is_refusal
-from train.select import id_ranges
+from train.recipes.crlft import CrlftSettings, is_refusal
 from train.shards import write_shards
+from train.staging import id_ranges
+from train.steps import alternates
 
 DROPPED = {
     "class unknown": 2,
@@ -46,7 +47,7 @@ def export(mixed_store: Store, tokenizer_dir: Path, tmp_path: Path) -> Export:
         }
         settings = ExportSettings(layout, file_format, str(tokenizer_dir), recipe=CrlftSettings(**changes))
         store = Store(mixed_store.path, at=at)
-        return export_crlft(store, tmp_path / name, replace(settings, **fields), overwrite=overwrite)
+        return export_store(store, tmp_path / name, replace(settings, **fields), overwrite=overwrite)
 
     return run
 
@@ -279,7 +280,7 @@ def test_a_large_store_is_read_in_ranges_of_ids_with_the_same_outcome(
 ) -> None:
     take_snapshot(mixed_store, "first")
     whole = export("whole", at="first")
-    monkeypatch.setattr("train.select.MESSAGES_PER_TURN", 3)
+    monkeypatch.setattr("train.conversations.MESSAGES_PER_TURN", 3)
     parts = export("parts", at="first")
     assert (parts.sha256, parts.rows, parts.dropped) == (whole.sha256, whole.rows, whole.dropped)
 

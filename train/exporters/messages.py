@@ -1,4 +1,4 @@
-"""Layout `messages`: conversations with a condition and weights, for TRL and our own trainer.
+"""Layout `messages`: conversations for TRL, and with a condition and weights for our own trainer.
 
 TRL's SFT trainer reads `messages` and `chat_template_kwargs`; the weights are ours.
 """
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.ids import to_text
 from train.exporter import ExportRow, Shard, Target
+from train.exporters.pairs import message_list, messages
 from train.shards import write_shards
 
 if TYPE_CHECKING:
@@ -16,35 +17,40 @@ if TYPE_CHECKING:
 
 def write_messages(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
     """One row a conversation."""
-    records = (record(one, target.snapshot) for one in rows)
-    return write_shards(records, target, _schema() if target.file_format == "parquet" else None)
+    records = (_record(one, target) for one in rows)
+    return write_shards(records, target, _schema(has_conditions=target.has_conditions))
 
 
-def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
-    """A row as this layout writes it."""
-    row = one.row
-    return {
-        "messages": [{"role": role, "content": content} for role, content in row.turns],
+def _record(one: ExportRow, target: Target) -> dict[str, Any]:
+    row = one.conversation
+    weighed = {
         "chat_template_kwargs": {"condition": row.condition},
         "weight": row.weight,
         "message_weights": list(row.turn_weights),
+    }
+    return {
+        "messages": messages(row.turns),
+        **(weighed if target.has_conditions else {}),
         "conversation_id": to_text("c1", row.conversation_id),
         "source_class": row.source_class,
-        "snapshot": snapshot,
+        "source": row.source,
+        "snapshot": target.snapshot,
     }
 
 
-def _schema() -> "pa.Schema":
+def _schema(*, has_conditions: bool) -> "pa.Schema":
     import pyarrow as pa
 
+    weighed = [
+        ("chat_template_kwargs", pa.struct([("condition", pa.string())])),
+        ("weight", pa.float64()),
+        ("message_weights", pa.list_(pa.float64())),
+    ]
+    names = ("conversation_id", "source_class", "source", "snapshot")
     return pa.schema(
         [
-            ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-            ("chat_template_kwargs", pa.struct([("condition", pa.string())])),
-            ("weight", pa.float64()),
-            ("message_weights", pa.list_(pa.float64())),
-            ("conversation_id", pa.string()),
-            ("source_class", pa.string()),
-            ("snapshot", pa.string()),
+            ("messages", message_list()),
+            *(weighed if has_conditions else []),
+            *((name, pa.string()) for name in names),
         ]
     )

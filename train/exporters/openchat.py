@@ -15,7 +15,7 @@ def write_openchat(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
 
 def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
     """A row as this layout writes it: the system turn apart, a weight on every other."""
-    row = one.row
+    row = one.conversation
     turns = list(zip(row.turns, row.turn_weights, strict=True))
     system = "".join(content for (role, content), _ in turns if role == "system")
     return {

@@ -7,6 +7,7 @@ from store.errors import BadSettings
 from store.ids import to_text
 from train.exporter import ExportRow, Shard, Target
 from train.shards import write_shards
+from train.supervise import Supervised
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +20,8 @@ def write_tokenized(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
 
 def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
     """A row as this layout writes it."""
-    row, tokens = one.row, one.tokens
-    if tokens is None:
+    row, tokens = one.conversation, one.tokens
+    if not isinstance(tokens, Supervised):
         raise BadSettings("the layout tokenized needs a tokenizer; name one with --tokenizer")
     return {
         "input_ids": tokens.input_ids,

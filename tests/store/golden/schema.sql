@@ -101,9 +101,9 @@ CREATE TABLE decisions(
 CREATE TABLE export_rows(
     export_id UUID NOT NULL,
     row_number BIGINT NOT NULL,
-    conversation_id UUID NOT NULL,
+    conversation_id UUID,
     message_ids UUID[] NOT NULL,
-    source_class VARCHAR NOT NULL,
+    source_class VARCHAR,
     "version" BIGINT NOT NULL);
 CREATE TABLE exports(
     export_id UUID NOT NULL,

@@ -3,6 +3,15 @@ WITH chosen AS (
     SELECT conversation_id, class, source, message_ids
     FROM current_conversations
     WHERE list_contains($classes, class)
+        AND ($sources IS NULL OR list_contains(CAST($sources AS VARCHAR[]), source))
+        AND (
+            $selection IS NULL
+            OR conversation_id IN (
+                SELECT conversation_id
+                FROM selection_conversations
+                WHERE selection_id = CAST($selection AS UUID) AND ($part IS NULL OR part = $part)
+            )
+        )
         AND conversation_id >= CAST($low AS UUID)
         AND conversation_id <= CAST($high AS UUID)
 ),

@@ -1,0 +1,174 @@
+"""The command `train export`: one recipe after another, each with the options that mean something to it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from store.console import at_option, echo, echo_json, json_option, note, store_option
+from store.errors import BadSettings
+
+if TYPE_CHECKING:
+    from train.export import ExportReport, ExportSettings
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING = click.Path(path_type=Path, exists=True)
+
+MEANT_FOR = {
+    "only_classes": ("crlft", "sft"),
+    "only_sources": ("crlft", "sft"),
+    "selection": ("crlft", "sft"),
+    "no_reward": ("crlft",),
+    "no_condition": ("crlft",),
+    "refusals": ("crlft", "sft"),
+    "turns": ("sft",),
+    "pairs": ("rm", "dpo", "kto"),
+}
+"""Option → the recipes it means something to."""
+
+SPELLED = {"only_classes": "--only-class", "only_sources": "--source"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  train export crlft --tokenizer models/base --out data/crlft
+  train export crlft --layout openchat --out data/openchat --at before-filter
+  train export crlft --layout tokenized --tokenizer models/base --out data/t --no-reward
+  train export sft --selection tulu-mix --template tulu --tokenizer models/base --out data/sft
+  train export rm --pairs xwin-pair --part train --tokenizer models/sft --out data/rm
+  train export dpo --pairs best-rank-32 --layout pairs-full --out data/dpo
+"""
+)
+@click.argument("recipe")
+@click.option("--layout", help="How the rows are written  [default: the recipe's usual layout]")
+@click.option("--out", required=True, type=FOLDER, help="The directory to write.")
+@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer, to count and cut by.")
+@click.option("--template", help="The chat template, `own` for the tokenizer's  [default: the recipe's]")
+@click.option(
+    "--max-length", type=int, help="Tokens a trainer keeps of a row  [default: the recipe's, see the docs]"
+)
+@click.option("--format", "file_format", help="parquet or jsonl  [default: the layout's usual one]")
+@click.option(
+    "--only-class", "only_classes", multiple=True, help="crlft, sft: take this class only; may be repeated."
+)
+@click.option(
+    "--source", "only_sources", multiple=True, help="crlft, sft: take this source only; may be repeated."
+)
+@click.option("--selection", metavar="NAME", help="crlft, sft: take the conversations of a selection only.")
+@click.option("--pairs", metavar="NAME", help="rm, dpo, kto: the selection of pairs, see `label pairs`.")
+@click.option("--part", metavar="PART", help="Take this part of the selection only, such as train.")
+@click.option("--no-reward", is_flag=True, help="crlft: all weights 1 (OpenChat's ablation).")
+@click.option("--no-condition", is_flag=True, help="crlft: one condition for all (OpenChat's ablation).")
+@click.option(
+    "--refusals",
+    type=click.Choice(["zero", "keep", "drop"]),
+    help="crlft: refusal turns weigh nothing (zero, the default) or as much as others (keep); sft: rows with"
+    " refusals stay (keep, the default) or are left out (drop).",
+)
+@click.option(
+    "--turns", type=click.Choice(["all", "last"]), help="sft: the answers trained on  [default: all]"
+)
+@click.option(
+    "--control-tokens",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="What becomes of rows whose text holds a control token.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@at_option
+@store_option
+@json_option
+def export(
+    recipe: str,
+    *,
+    out: Path,
+    store_path: Path,
+    at: str | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Write the files RECIPE (crlft, sft, rm, dpo, kto) trains on to a directory, with a card and a manifest.
+
+    crlft and sft take conversations, rm, dpo and kto a selection of pairs. The same version of the store
+    and the same settings give the same bytes. Every row can be traced back with `curate trace`.
+    """
+    from store.db import Store
+    from train.export import export_store
+
+    settings = _settings(recipe, options)
+    _print_export(export_store(Store(store_path, at=at), out, settings, overwrite=overwrite), as_json=as_json)
+
+
+def _settings(name: str, options: dict[str, Any]) -> "ExportSettings":
+    from train.export import ExportSettings
+    from train.exporter import EXPORTERS, FORMATS
+    from train.recipe import recipe_named
+
+    recipe = recipe_named(name)
+    layout = options["layout"] or recipe.layouts[0]
+    EXPORTERS.load(layout)
+    tokenizer = options["tokenizer"]
+    return ExportSettings(
+        layout=layout,
+        file_format=options["file_format"] or FORMATS.get(layout, ("parquet",))[0],
+        tokenizer=str(tokenizer) if tokenizer else None,
+        template=options["template"] or recipe.template,
+        max_length=recipe.max_length if options["max_length"] is None else options["max_length"],
+        recipe=_recipe_settings(name, options),
+        recipe_name=name,
+    )
+
+
+def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
+    """The recipe's own settings from the options that were given.
+
+    Raises BadSettings for an option that means nothing to the recipe.
+    """
+    from train.recipes.crlft import CrlftSettings
+    from train.recipes.pairs import PairSettings
+    from train.recipes.sft import SftSettings
+
+    given = {key: value for key, value in options.items() if key in MEANT_FOR and value}
+    for key in given:
+        if name not in MEANT_FOR[key]:
+            spelled = SPELLED.get(key, "--" + key.replace("_", "-"))
+            raise BadSettings(f"{spelled} is for {' and '.join(MEANT_FOR[key])}, not for {name}")
+    common = {"part": options["part"], "control_tokens": options["control_tokens"]}
+    if name in MEANT_FOR["pairs"]:
+        if "pairs" not in given:
+            raise BadSettings(
+                f"{name} trains on pairs; name a selection of them with --pairs, see: label pairs --help"
+            )
+        return PairSettings(**given, **common)
+    kind = CrlftSettings if name == "crlft" else SftSettings
+    wrong = {"crlft": "drop", "sft": "zero"}[name]
+    if given.get("refusals") == wrong:
+        raise BadSettings(f"--refusals {wrong} is not for {name}; see: train export --help")
+    return kind(**given, **common)
+
+
+def _print_export(report: "ExportReport", *, as_json: bool) -> None:
+    from store.ids import to_text
+
+    if as_json:
+        echo_json(
+            {
+                "rows": report.rows,
+                "dropped": report.dropped,
+                "changed": report.changed,
+                "files": report.files,
+                "manifest": str(report.manifest),
+                "sha256": report.sha256,
+                "export_id": to_text("x1", report.export_id),
+            }
+        )
+        return
+    echo(f"{report.rows} rows, {sum(report.dropped.values())} left out: {report.manifest.parent}")
+    for reason, count in report.dropped.items():
+        echo(f"  left out  {count:>8}  {reason}")
+    for step, count in report.changed.items():
+        echo(f"  changed   {count:>8}  {step}")
+    note(f"export {to_text('x1', report.export_id)}; look at it with: train check {report.manifest.parent}")

@@ -1,0 +1,42 @@
+"""Layout `prompt-completion`: the last answer apart from what comes before it; TRL puts the loss on it alone."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from store.ids import to_text
+from train.exporter import ExportRow, Shard, Target
+from train.exporters.pairs import message_list, messages
+from train.shards import write_shards
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_prompt_completion(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
+    """Columns `prompt` and `completion`, each a list of messages."""
+    return write_shards((_record(one, target.snapshot) for one in rows), target, _schema())
+
+
+def _record(one: ExportRow, snapshot: str) -> dict[str, Any]:
+    row = one.conversation
+    return {
+        "prompt": messages(row.turns[:-1]),
+        "completion": messages(row.turns[-1:]),
+        "conversation_id": to_text("c1", row.conversation_id),
+        "source_class": row.source_class,
+        "source": row.source,
+        "snapshot": snapshot,
+    }
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    names = ("conversation_id", "source_class", "source", "snapshot")
+    return pa.schema(
+        [
+            ("prompt", message_list()),
+            ("completion", message_list()),
+            *((name, pa.string()) for name in names),
+        ]
+    )
