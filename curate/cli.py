@@ -2,7 +2,7 @@
 
 import click
 
-from curate import cli_formats, cli_ingest
+from curate import cli_clean, cli_formats, cli_ingest
 from curate.cli_store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
@@ -20,7 +20,14 @@ def cli() -> None:
     """Take conversations in, clean and choose among them, and see what is there."""
 
 
-for command in (cli_ingest.ingest, cli_formats.formats, cli_ingest.classes, cli_ingest.stats, *COMMANDS):
+for command in (
+    cli_ingest.ingest,
+    cli_formats.formats,
+    cli_ingest.classes,
+    cli_ingest.stats,
+    cli_clean.clean,
+    *COMMANDS,
+):
     cli.add_command(command)
 
 main = main_of(cli)

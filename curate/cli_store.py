@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from curate.trace import Trace
+    from store.db import Store
 
 
 @click.command(
@@ -156,17 +157,22 @@ def verify(store_path: Path, at: str | None, as_json: bool) -> None:
 Examples:
   curate show c1-8f3a21
   curate show m1-02c4d6 --json
+  curate show --diff c1-8f3a21
 """,
 )
 @click.argument("given", metavar="ID")
+@click.option("--diff", "is_diff", is_flag=True, help="What cleaning changed, from the record to now.")
 @store_option
 @at_option
 @json_option
-def show(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
+def show(*, given: str, is_diff: bool, store_path: Path, at: str | None, as_json: bool) -> None:
     """Print the conversation or message with ID, or the start of an id."""
     from curate.show import show as show_thing
     from store.db import Store
 
+    if is_diff:
+        _show_diff(Store(store_path, at=at), given, as_json=as_json)
+        return
     shown = show_thing(Store(store_path, at=at), given)
     if as_json:
         echo_json(dataclasses.asdict(shown))
@@ -181,6 +187,25 @@ def show(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
         )
         echo(f"\n[{message.role}] {message.message}{f'  rated: {labels}' if labels else ''}")
         echo(message.content)
+
+
+def _show_diff(store: "Store", given: str, *, as_json: bool) -> None:
+    from curate.show_diff import show_diff
+
+    found = show_diff(store, given)
+    if as_json:
+        echo_json(dataclasses.asdict(found))
+        return
+    echo(f"{found.before} became {found.after} by {', then '.join(found.steps)}")
+    for turn in found.turns:
+        if not turn.is_changed:
+            echo(f"\n{turn.position} [{turn.role}] as it was")
+            continue
+        echo(f"\n{turn.position} [{turn.role}]")
+        for line in turn.lines():
+            echo(line)
+        if turn.before is not None and turn.before.ratings:
+            echo(f"  rated as it was: {', '.join(f'{who} {value}' for who, value, _ in turn.before.ratings)}")
 
 
 @click.command(

@@ -147,7 +147,7 @@ class Piece:
         return pa.table(
             {
                 "message_id": uuid_array(chosen(self.ids)),
-                "parent_id": _nullable_uuid_array(chosen(self._parents)),
+                "parent_id": nullable_uuid_array(chosen(self._parents)),
                 "role": pa.array(chosen(self._roles), pa.string()),
                 "content": _text_array(chosen(self._contents)),
                 "depth": pa.array(chosen(self._depths), pa.int32()),
@@ -205,7 +205,7 @@ def _conversation_id(reader: str, kept: Kept, occurrence: int) -> bytes:
     return conversation_digest(reader, record.external_id, kept.path[-1], record.model, occurrence)
 
 
-def _nullable_uuid_array(ids: Sequence[bytes]) -> pa.Array:
+def nullable_uuid_array(ids: Sequence[bytes]) -> pa.Array:
     """Ids as Arrow UUIDs, the root as NULL."""
     is_valid = np.packbits(np.array([id_ != ROOT for id_ in ids], dtype=np.bool_), bitorder="little")
     buffers = [pa.py_buffer(is_valid.tobytes()), pa.py_buffer(b"".join(ids))]

@@ -39,20 +39,32 @@ def show(store: Store, given: str) -> Shown:
             raise RequestError(f"{given} is an export; look at its rows with: train check")
         about = _about(reading, found.uuid) if found.tag == "c1" else {}
         path = (
-            _path_of_conversation(reading, found.uuid) if found.tag == "c1" else _path_to(reading, found.uuid)
+            path_of_conversation(reading, found.uuid) if found.tag == "c1" else _path_to(reading, found.uuid)
         )
-        return Shown(found.text, about, _messages(reading, path))
+        return Shown(found.text, about, messages_of(reading, path))
 
 
 def _about(reading: Reading, uuid: str) -> dict[str, object]:
     return reading.dicts(
-        "SELECT source, external_id, model, class, language, verdict, verdict_reason, record_numbers, line"
-        " FROM all_conversations WHERE conversation_id = CAST(? AS UUID)",
+        """
+        SELECT
+            source, external_id, model, class, language, verdict, verdict_reason, record_numbers, line,
+            'c1-' || replace(CAST(derived_from AS VARCHAR), '-', '') AS derived_from,
+            derived_step,
+            (
+                SELECT 'c1-' || replace(CAST(min(later.conversation_id) AS VARCHAR), '-', '')
+                FROM conversations AS later
+                WHERE later.derived_from = all_conversations.conversation_id
+            ) AS superseded_by
+        FROM all_conversations
+        WHERE conversation_id = CAST(? AS UUID)
+        """,
         [uuid],
     )[0]
 
 
-def _path_of_conversation(reading: Reading, uuid: str) -> list[str]:
+def path_of_conversation(reading: Reading, uuid: str) -> list[str]:
+    """The ids of a conversation's messages, root first, as UUID text."""
     sql = "SELECT CAST(message_ids AS VARCHAR[]) FROM conversations WHERE conversation_id = CAST(? AS UUID)"
     return list(reading.rows(sql, [uuid])[0][0])
 
@@ -77,7 +89,8 @@ def _path_to(reading: Reading, uuid: str) -> list[str]:
     return path[::-1]
 
 
-def _messages(reading: Reading, path: list[str]) -> tuple[ShownMessage, ...]:
+def messages_of(reading: Reading, path: list[str]) -> tuple[ShownMessage, ...]:
+    """The messages along PATH with their ratings."""
     texts = {
         message_id: (role, content)
         for message_id, role, content in reading.rows(

@@ -132,6 +132,29 @@ SELECT * EXCLUDE (is_current)
 FROM as_of.all_conversations
 WHERE is_current;
 
+-- What a message was before the conversation it stands in was cleaned, turn by turn; labels stay with the old id.
+CREATE VIEW as_of.message_origins AS
+SELECT DISTINCT derived.message_id, origin.message_id AS origin_id
+FROM (
+    SELECT
+        conversation_id,
+        derived_from,
+        unnest(message_ids) AS message_id,
+        generate_subscripts(message_ids, 1) AS position
+    FROM as_of.conversations
+    WHERE derived_step LIKE 'clean %'
+) AS derived
+JOIN (
+    SELECT
+        conversation_id,
+        unnest(message_ids) AS message_id,
+        generate_subscripts(message_ids, 1) AS position
+    FROM as_of.conversations
+) AS origin
+    ON origin.conversation_id = derived.derived_from
+    AND origin.position = derived.position
+WHERE derived.message_id <> origin.message_id;
+
 -- One completion per request key: a finished one wins over a failure, the first paid one over a second.
 CREATE VIEW as_of.current_completions AS
 SELECT completions.*
