@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from label import cli_agree, cli_compare, cli_prefer, cli_reward, cli_sample, cli_upkeep
+from label import cli_agree, cli_compare, cli_pairs, cli_prefer, cli_rank, cli_reward, cli_upkeep
 from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
@@ -279,8 +279,9 @@ for command in (
     *cli_compare.COMMANDS,
     *cli_reward.COMMANDS,
     *cli_prefer.COMMANDS,
-    *cli_sample.COMMANDS,
     *cli_agree.COMMANDS,
+    *cli_rank.COMMANDS,
+    *cli_pairs.COMMANDS,
     *cli_upkeep.COMMANDS,
 ):
     cli.add_command(command)

@@ -52,10 +52,12 @@ def write_selection(
     settings: Mapping[str, object],
     steps: Mapping[str, object],
     run_id: str | None,
+    at_version: int | None = None,
 ) -> str:
     """Store the rows of SELECT under NAME; returns the selection's id as UUID text.
 
-    SELECT gives every column of the kind's table but `selection_id`, `version` and `seq`.
+    SELECT gives every column of the kind's table but `selection_id`, `version` and `seq`. AT_VERSION is the
+    state it was made from, the one before this write if not given.
     Raises RequestError if NAME could be mistaken for a version.
     """
     if not name or "@" in name or name.removeprefix("v").isdigit():
@@ -75,7 +77,7 @@ def write_selection(
                 "name": name,
                 "kind": kind,
                 "settings": json.dumps(settings, sort_keys=True, default=str),
-                "at_version": writing.version - 1,
+                "at_version": writing.version - 1 if at_version is None else at_version,
                 "steps": json.dumps(steps, sort_keys=True),
                 "row_count": added,
                 "created_at": created_at,

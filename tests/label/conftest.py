@@ -262,3 +262,132 @@ def run_virtually(work: Coroutine[object, object, object]) -> tuple[object, floa
 def virtually() -> Callable[[Coroutine[object, object, object]], tuple[object, float]]:
     """Runs a coroutine in simulated time."""
     return run_virtually
+
+
+class ResponseSets:
+    """A store filled with draws and their rewards; ids are those of the texts."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+
+    def add(
+        self,
+        prompt: str,
+        scores: Sequence[tuple[str, float | None]],
+        *,
+        policy: str | None = "sft",
+        model: str = "rm",
+        revision: str = "1",
+        truncated: Sequence[str] = (),
+        finish_reason: str = "stop",
+    ) -> None:
+        """Add draws of one prompt: texts, each with its reward (None where it failed)."""
+        prompt_id = self.prompt(prompt)
+        wanted: dict[str, dict[str, object]] = {
+            prompt_id: {"parent_id": None, "role": "user", "content": prompt, "depth": 0}
+        }
+        samples, rewards = [], {}
+        for index, (text, value) in enumerate(scores):
+            response_id = self.response(prompt, text)
+            wanted[response_id] = {"parent_id": prompt_id, "role": "assistant", "content": text, "depth": 1}
+            samples.append(
+                {
+                    "prompt_id": prompt_id,
+                    "response_id": response_id,
+                    "sample_index": index,
+                    "policy": policy,
+                    "sampling": "{}",
+                    "finish_reason": finish_reason,
+                }
+            )
+            rewards[response_id] = {
+                "prompt_id": prompt_id,
+                "response_id": response_id,
+                "reward_model": model,
+                "revision": revision,
+                "value": value,
+                "is_truncated": text in truncated,
+                "state": "failed" if value is None else "done",
+            }
+        with self.store.write() as writing:
+            known = {row[0] for row in writing.rows("SELECT CAST(message_id AS VARCHAR) FROM messages")}
+            rows = [{"message_id": one, **row} for one, row in wanted.items() if one not in known]
+            writing.append("messages", rows)
+            if policy is not None:
+                writing.append("samples", samples)
+            writing.append("rewards", list(rewards.values()))
+
+    def rate(self, prompt: str, text: str, aspects: dict[str, float | None], labeler: str = "gpt-4") -> None:
+        """Add ratings of one response by aspect."""
+        rows = [
+            {
+                "response_id": self.response(prompt, text),
+                "labeler": labeler,
+                "labeler_kind": "judge",
+                "template": "t",
+                "scale": "1-5",
+                "aspect": aspect,
+                "draw_index": 0,
+                "value": value,
+                "state": "unparsed" if value is None else "done",
+                "parser_version": "1",
+                "created_at": "2026-11-01T00:00:00",
+            }
+            for aspect, value in aspects.items()
+        ]
+        with self.store.write() as writing:
+            writing.append("ratings", rows)
+
+    def compare(
+        self,
+        prompt: str,
+        first: str,
+        second: str,
+        margins: Sequence[float],
+        *,
+        labeler: str = "judge-a",
+        policies: tuple[str, str] = ("sft", "sft"),
+        template: str = "pair-reference/1",
+    ) -> None:
+        """Add a verdict for each order: margins are positive where FIRST is better."""
+        rows = []
+        for order, margin in enumerate(margins):
+            sides = [(first, policies[0]), (second, policies[1])]
+            shown = sides if order == 0 else sides[::-1]
+            rows.append(
+                {
+                    "comparison_id": uuid_text(digest_of("p1", prompt, first, second, labeler, str(order))),
+                    "prompt_id": self.prompt(prompt),
+                    "response_a_id": self.response(prompt, shown[0][0]),
+                    "response_b_id": self.response(prompt, shown[1][0]),
+                    "policy_a": shown[0][1],
+                    "policy_b": shown[1][1],
+                    "labeler": labeler,
+                    "labeler_kind": "judge",
+                    "template": template,
+                    "scale": "xwin4",
+                    "draw_index": 0,
+                    "signed_margin": margin if order == 0 else -margin,
+                    "state": "tie" if margin == 0 else "win",
+                    "parser_version": "1",
+                    "created_at": "2026-11-01T00:00:00",
+                }
+            )
+        with self.store.write() as writing:
+            writing.append("comparisons", rows)
+
+    @staticmethod
+    def prompt(text: str) -> str:
+        """The id of a prompt."""
+        return uuid_text(path_digests([("user", text)])[-1])
+
+    @staticmethod
+    def response(prompt: str, text: str) -> str:
+        """The id of a response."""
+        return uuid_text(path_digests([("user", prompt), ("assistant", text)])[-1])
+
+
+@pytest.fixture
+def response_sets(tmp_path: Path) -> ResponseSets:
+    """An empty store to fill with draws and rewards."""
+    return ResponseSets(tmp_path / "sets.duckdb")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from train.exporter import ExportRow, Shard, Target, id_text
+from store.ids import to_text
+from train.exporter import ExportRow, Shard, Target
 from train.shards import write_shards
 
 
@@ -25,7 +26,7 @@ def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         ],
         "condition": row.condition,
         "system": system,
-        "conversation_id": id_text(row),
+        "conversation_id": to_text("c1", row.conversation_id),
         "source_class": row.source_class,
         "snapshot": snapshot,
     }

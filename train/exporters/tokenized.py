@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from store.errors import BadSettings
-from train.exporter import ExportRow, Shard, Target, id_text
+from store.ids import to_text
+from train.exporter import ExportRow, Shard, Target
 from train.shards import write_shards
 from train.supervise import Supervised
 
@@ -28,7 +29,7 @@ def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         "loss_weights": tokens.loss_weights,
         "n_tokens": tokens.n_tokens,
         "condition": row.condition,
-        "conversation_id": id_text(row),
+        "conversation_id": to_text("c1", row.conversation_id),
         "source_class": row.source_class,
         "snapshot": snapshot,
     }

@@ -1,0 +1,195 @@
+"""`label pairs`."""
+
+from dataclasses import fields
+from functools import reduce, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from label.cli_rank import scoring_options
+from store.console import (
+    CONTEXT,
+    Command,
+    at_option,
+    echo,
+    echo_json,
+    json_option,
+    store_option,
+    table,
+    wait_option,
+)
+from store.errors import BadSettings
+
+if TYPE_CHECKING:
+    from label.judged_pairs import Judged
+    from label.pair_rules import PairRule
+    from label.pairs import Kept, Plan
+    from label.scores import Scoring
+
+RULES = ("best-worst", "best-rank-k", "best-random", "all-above-gap", "threshold", "shp", "judged")
+
+RULE = (
+    click.option(
+        "--rule",
+        type=click.Choice(RULES),
+        default="best-worst",
+        show_default=True,
+        help="Which two responses of a prompt are paired.",
+    ),
+    click.option("--rank", type=int, metavar="K", help="The rank that best-rank-k rejects."),
+    click.option(
+        "--min-gap", type=float, default=0.0, metavar="X", help="Only pairs whose scores lie X apart."
+    ),
+    click.option(
+        "--chosen-min", type=float, metavar="X", help="threshold: a chosen response scores X or more."
+    ),
+    click.option(
+        "--rejected-max",
+        type=float,
+        metavar="X",
+        help="threshold: a rejected one less than X.  [default: --chosen-min]",
+    ),
+    click.option(
+        "--min-ratio",
+        type=float,
+        default=2.0,
+        show_default=True,
+        metavar="X",
+        help="shp: a larger ratio than X.",
+    ),
+    click.option(
+        "--max-per-prompt",
+        type=click.IntRange(min=1),
+        metavar="M",
+        help="At most M pairs of a prompt, drawn by hash.  [default: all; shp: 5]",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn by hash."),
+    click.option(
+        "--by", multiple=True, metavar="WHO", help="judged: a name, `people`, `judges`.  [default: all]"
+    ),
+    click.option(
+        "--min-margin",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        metavar="X",
+        help="judged: only as clear as X.",
+    ),
+    click.option("--with-weak", is_flag=True, help="judged: also where one order ties."),
+    click.option(
+        "--drop-contradicted",
+        "drops_contradicted",
+        is_flag=True,
+        help="judged: drop pairs whose rejected response scores higher.",
+    ),
+)
+
+
+def rule_options(command: Command) -> Command:
+    """Add which responses are paired, given to the command together as `rule` and `judged`."""
+
+    @wraps(command)
+    def gathered(**options: Any) -> Any:
+        from label.judged_pairs import Judged
+        from label.pair_rules import PairRule
+
+        options["by"] = options["by"] or ("all",)
+        rule = PairRule(**{field.name: options.pop(field.name) for field in fields(PairRule)})
+        judged = Judged(**{field.name: options.pop(field.name) for field in fields(Judged)})
+        return command(rule=rule, judged=judged, **options)
+
+    return reduce(lambda wrapped, option: option(wrapped), reversed(RULE), gathered)  # type: ignore[return-value]
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  label pairs dpo-1 --dry-run
+  label pairs dpo-1 --rule best-rank-k --rank 32 --reward-model rm-70b
+  label pairs iter-1 --length-penalty 0.001 --policy iter-0
+  label pairs ultrafeedback --ratings gpt-4 --rule all-above-gap --min-gap 0.5 --max-per-prompt 4
+  label pairs rm-train --rule judged --by gpt-4 --min-margin 0.5 --split train=0.9,validation=0.1
+""",
+)
+@click.argument("name")
+@rule_options
+@scoring_options
+@click.option("--together", is_flag=True, help="Several reward models are one score: the mean of z-scores.")
+@click.option("--split", metavar="NAME=SHARE,…", help="Put each pair in a part; its prompt's hash decides.")
+@click.option("--dry-run", is_flag=True, help="Print the audit and write nothing.")
+@at_option
+@wait_option
+@json_option
+@store_option
+def pairs(
+    *,
+    name: str,
+    rule: "PairRule",
+    judged: "Judged",
+    scoring: "Scoring",
+    together: bool,
+    split: str | None,
+    dry_run: bool,
+    at: str | None,
+    wait_s: float,
+    as_json: bool,
+    store_path: Path,
+) -> None:
+    """Pair responses by a rule, print the audit, and keep the pairs as the selection NAME.
+
+    The chosen response is the better one by the very score that picked the two, length penalty included.
+    Equal texts and ties are never paired. Each step's counts and the rule are kept with the selection;
+    the same store, rule and seed give the same pairs, and asking again writes nothing.
+    """
+    from label.pairing import Split
+    from label.pairs import PairSettings, keep_pairs, plan_pairs
+    from store.db import Store
+
+    if len(scoring.reward_models) > 1 and not together:
+        raise BadSettings("several --reward-model make one score only with --together")
+    settings = PairSettings(
+        rule=rule,
+        scoring=scoring,
+        judged=judged,
+        split=Split() if split is None else Split.parse(split),
+    )
+    plan = plan_pairs(Store(store_path, at=at, wait_s=wait_s), settings)
+    if not as_json:
+        _echo_audit(plan)
+    kept = None if dry_run else keep_pairs(Store(store_path, wait_s=wait_s), name, settings, plan)
+    if as_json:
+        echo_json({"name": name, "dry_run": dry_run, **plan.as_json(), **_kept_as_json(kept)})
+    else:
+        echo(_kept_in_words(name, kept))
+
+
+def _echo_audit(plan: "Plan") -> None:
+    rows: list[tuple[object, ...]] = []
+    for step in plan.steps:
+        rows.append((step.name, step.unit, step.read, step.kept, ""))
+        rows += [("", "", None, -count, reason) for reason, count in step.dropped.items()]
+    echo(table(("step", "of", "in", "kept", "left out because"), rows))
+    echo(table(("figure", "value"), plan.audit.lines()))
+
+
+def _kept_as_json(kept: "Kept | None") -> dict[str, object]:
+    from store.ids import to_text
+
+    if kept is None:
+        return {"selection": None, "version": None, "is_new": False}
+    return {
+        "selection": to_text("e1", kept.selection_id),
+        "version": kept.version,
+        "is_new": kept.is_new,
+    }
+
+
+def _kept_in_words(name: str, kept: "Kept | None") -> str:
+    if kept is None:
+        return "dry run: nothing was written"
+    words = "kept as" if kept.is_new else "nothing new: these are the pairs of"
+    return f"{words} {name}@v{kept.version}"
+
+
+COMMANDS = (pairs,)

@@ -1,0 +1,118 @@
+"""Plots of `label rank`: curves in the terminal, all four figures as a PNG."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from store.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from label.rank import Curves
+
+WIDTH, HEIGHT = 72, 18
+"""Characters of a plot in the terminal."""
+Line = tuple[Sequence[float], Sequence[float]]
+
+
+def terminal_plots(curves: Sequence["Curves"]) -> str:
+    """Best-of-n and mean score by rank, one letter a line, as text without colours."""
+    names = [_name(one) for one in curves]
+    letters = [chr(ord("a") + number % 26) for number in range(len(names))]
+    drawn = [
+        _text_plot("expected score of the best of n", "n", [_best_of(one) for one in curves], letters),
+        _text_plot("mean score by rank", "rank", [_by_rank(one) for one in curves], letters),
+    ]
+    return "\n".join([*drawn, *(f"{letter} {name}" for letter, name in zip(letters, names, strict=True))])
+
+
+def _name(one: "Curves") -> str:
+    return f"{one.policy} by {one.score}"
+
+
+def _best_of(one: "Curves") -> Line:
+    known = [point for point in one.best_of if point.value is not None]
+    return [float(point.x) for point in known], [point.value or 0.0 for point in known]
+
+
+def _by_rank(one: "Curves") -> Line:
+    known = [point for point in one.by_rank if point.value is not None]
+    return [float(point.x) for point in known], [point.value or 0.0 for point in known]
+
+
+def _text_plot(title: str, label: str, lines: Sequence[Line], letters: Sequence[str]) -> str:
+    try:
+        import plotext
+    except ImportError as error:
+        raise MissingExtra.of("plotext", "plots") from error
+
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(WIDTH, HEIGHT)
+    figure.title(title)
+    figure.label(label, "x")
+    for letter, (xs, ys) in zip(letters, lines, strict=True):
+        figure.draw(figure.signal(list(xs), list(ys), marker=letter))
+    return str(plotext.uncolorize(str(figure.build()))).rstrip()
+
+
+def save_plots(path: Path, curves: Sequence["Curves"]) -> None:
+    """Write one PNG: best-of-n, mean score by rank, distributions, and win rates where judges said something."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra.of("matplotlib", "plots") from error
+
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: list[Callable[[Any, Sequence[Curves]], None]] = [_draw_best_of, _draw_ranks, _draw_distributions]
+    if any(one.win_rates for one in curves):
+        panels.append(_draw_win_rates)
+    for place, draw in enumerate(panels):
+        draw(figure.add_subplot(2, 2, place + 1), curves)
+    figure.savefig(path, format="png", dpi=150)
+
+
+def _draw_best_of(ax: Any, curves: Sequence["Curves"]) -> None:
+    for one in curves:
+        ax.plot(*_best_of(one), marker="o", label=_plain(_name(one)))
+    ax.set_xscale("log", base=2)
+    ax.set(title="best of n, every choice of n", xlabel="n", ylabel="expected score")
+    ax.legend(fontsize="small")
+
+
+def _draw_ranks(ax: Any, curves: Sequence["Curves"]) -> None:
+    for one in curves:
+        ax.plot(*_by_rank(one), label=_plain(_name(one)))
+    ax.set(title="mean score by rank", xlabel="rank", ylabel="score")
+
+
+def _draw_distributions(ax: Any, curves: Sequence["Curves"]) -> None:
+    for one in curves:
+        spread = one.distribution
+        edges = np.linspace(spread.low, spread.high, len(spread.counts) + 1)
+        shares = np.array(spread.counts) / max(1, sum(spread.counts))
+        ax.stairs(shares, edges, label=_plain(_name(one)))
+    ax.set(title="scores of all draws", xlabel="score", ylabel="share")
+
+
+def _draw_win_rates(ax: Any, curves: Sequence["Curves"]) -> None:
+    for one in curves:
+        rewards = {point.x: point.value for point in one.best_of}
+        known = [rate for rate in one.win_rates if rate.value is not None and rewards.get(rate.n) is not None]
+        ax.plot(
+            [rewards[rate.n] for rate in known],
+            [rate.value for rate in known],
+            marker="o",
+            label=_plain(_name(one)),
+        )
+        for rate in known:
+            ax.annotate(str(rate.n), (rewards[rate.n], rate.value))
+    ax.set(title="win rate against expected score, n beside", xlabel="expected score", ylabel="win rate")
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")

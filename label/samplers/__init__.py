@@ -1,1 +1,0 @@
-"""One module per way to draw responses from a policy."""
