@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from label import cli_agree, cli_compare, cli_pairs, cli_prefer, cli_rank, cli_reward, cli_upkeep
+from label import (
+    cli_agree,
+    cli_compare,
+    cli_mt_bench,
+    cli_pairs,
+    cli_prefer,
+    cli_rank,
+    cli_reward,
+    cli_upkeep,
+)
 from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
@@ -277,6 +286,7 @@ def _counts_in_words(counts: dict[str, object]) -> str:
 
 for command in (
     *cli_compare.COMMANDS,
+    *cli_mt_bench.COMMANDS,
     *cli_reward.COMMANDS,
     *cli_prefer.COMMANDS,
     *cli_agree.COMMANDS,

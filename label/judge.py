@@ -7,7 +7,7 @@ over its turns. A turn shared by several conversations is one message and is ask
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
 from label.rating_job import JudgeSettings, RatingJob, Tally, questions_of, read_windows
 from label.rating_scales import RatingScale, scales_of
-from label.turns import ConversationTurns, planned
+from label.turns import ConversationTurns, Question, Window, planned
 from store.named_sql import named_sql
 from store.runs import run_of
 
@@ -135,15 +135,16 @@ def judge_store(
     """
     turns = plan_turns(store, settings) if plan is None else plan
     labeler = labeler_of(model, settings.labeler)
-    with run_of(store, "label judge", _stored_settings(model, price, settings, labeler)) as run:
+    with run_of(store, "label judge", stored_settings(model, price, settings, labeler)) as run:
         job = RatingJob(run, model, price, settings, labeler=labeler, advance=advance, tally=tally or Tally())
         job.tally.requested = count_turns(turns) * len(job.questions)
         try:
             with ending_on_sigterm():
-                asyncio.run(job.rate(turns, clock or LoopClock()))
+                source = read_windows(store, turns, job.questions, labeler)
+                asyncio.run(job.rate(source, clock or LoopClock()))
         finally:
             run.drain()
-            _finish(run, job.tally)
+            finish(run, job.tally)
         scales = scales_of(settings.aspects)
         classes = tuple(rating for scale in scales for rating in ratings_by_class(store, labeler, scale))
         draws = draw_ratings(store, labeler, settings)
@@ -167,9 +168,22 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeS
     """What `judge_store` would do, without a call and without writing."""
     questions = questions_of(model, settings)
     labeler = labeler_of(model, settings.labeler)
-    plan = plan_turns(store, settings)
+    source = read_windows(store, plan_turns(store, settings), questions, labeler)
+    return forecast_of(source, questions, model, price, settings, labeler=labeler)
+
+
+def forecast_of(
+    source: Iterable[Window],
+    questions: Sequence[Question],
+    model: ChatModel,
+    price: PriceTag,
+    settings: JudgeSettings,
+    *,
+    labeler: str,
+) -> Forecast:
+    """The same for the turns of SOURCE; QUESTIONS are what canaries are asked with."""
     requested = reused = calls = n_bytes = 0
-    for window in read_windows(store, plan, questions, labeler):
+    for window in source:
         for turn in (turn for turns in window.conversations for turn in turns):
             requested += 1
             reused += turn.key in window.rated
@@ -259,9 +273,10 @@ def labeler_of(model: ChatModel, name: str | None) -> str:
     return f"{model.labeler}:{name}" if model.provider == STAND_IN else name
 
 
-def _stored_settings(
+def stored_settings(
     model: ChatModel, price: PriceTag, settings: JudgeSettings, labeler: str
 ) -> dict[str, object]:
+    """What is kept of how a run went about it."""
     return {
         **asdict(settings),
         "labeler": labeler,
@@ -274,7 +289,8 @@ def _stored_settings(
     }
 
 
-def _finish(run: "Run", tally: Tally) -> None:
+def finish(run: "Run", tally: Tally) -> None:
+    """Keep what a run came to."""
     run.finish(
         tally.counts(),
         prompt_tokens=tally.prompt_tokens,

@@ -162,7 +162,9 @@ class RatingJob:
         labeler: str,
         advance: "Advance",
         tally: Tally,
+        questions: tuple[Question, ...] | None = None,
     ) -> None:
+        """QUESTIONS are what canaries are asked with, as a rule those of the settings."""
         self.tally = tally
         self._run = run
         self._model = model
@@ -171,10 +173,10 @@ class RatingJob:
         self._labeler = labeler
         self._advance = advance
         self._has_met_canaries = False
-        self.questions = questions_of(model, settings)
+        self.questions = questions or questions_of(model, settings)
 
-    async def rate(self, plan: Sequence[ConversationTurns], clock: Clock) -> None:
-        """Rate every planned turn, or raise what stopped the run."""
+    async def rate(self, source: Iterator[Window], clock: Clock) -> None:
+        """Rate every turn of SOURCE, or raise what stopped the run."""
         commit = GroupCommit(self._run.journal.append)
         pace = Pace(self._settings.limits, clock)
         caller = Caller(
@@ -191,7 +193,7 @@ class RatingJob:
         queue: asyncio.Queue[tuple[JudgedTurn, ...] | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(plan, caller, commit, queue, pace.lanes.most))
+                group.create_task(self._read(source, caller, commit, queue, pace.lanes.most))
                 for _ in range(pace.lanes.most):
                     group.create_task(self._work(caller, commit, queue))
         except* PreferablyError as errors:
@@ -204,14 +206,13 @@ class RatingJob:
 
     async def _read(
         self,
-        plan: Sequence[ConversationTurns],
+        source: Iterator[Window],
         caller: Caller,
         commit: GroupCommit,
         queue: asyncio.Queue[tuple[JudgedTurn, ...] | None],
         workers: int,
     ) -> None:
         """Put conversations into the queue, leaving out turns that have their rating."""
-        source = read_windows(self._run.store, plan, self.questions, self._labeler)
         while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
             caller.remember(window.completions)
             for turns in window.conversations:

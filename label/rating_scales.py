@@ -29,6 +29,10 @@ class RatingScale:
 OVERALL = RatingScale("openchat-g/1", "overall", 1, 10)
 """OpenChat, Appendix G."""
 
+MT_BENCH = RatingScale("mt-bench/1", "overall", 1, 10)
+MT_BENCH_REFERENCE = RatingScale("mt-bench-reference/1", "overall", 1, 10)
+"""MT-bench's single answers, the second beside reference answers."""
+
 
 def _set_of(name: str, aspects: tuple[str, ...], lowest: int, highest: int) -> tuple[RatingScale, ...]:
     return tuple(
@@ -58,7 +62,12 @@ def scales_of(aspects: str | None) -> tuple[RatingScale, ...]:
 
 def known_scale(template: str, scale: str, aspect: str) -> RatingScale | None:
     """The scale that a stored rating was given on, if it is one of ours."""
-    every = (OVERALL, *(one for scales in ASPECT_SETS.values() for one in scales))
+    every = (
+        OVERALL,
+        MT_BENCH,
+        MT_BENCH_REFERENCE,
+        *(one for scales in ASPECT_SETS.values() for one in scales),
+    )
     return next(
         (one for one in every if (one.template, one.scale, one.aspect) == (template, scale, aspect)), None
     )

@@ -56,10 +56,14 @@ def render(prompt: JudgePrompt, turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return render_shown(prompt, shown_turns(prompt.name, turns))
 
 
-def render_shown(prompt: JudgePrompt, shown: Sequence[str]) -> tuple[Turn, ...]:
-    """`render` for turns that were put into their tags before."""
+def render_shown(
+    prompt: JudgePrompt, shown: Sequence[str], references: Sequence[str] = ()
+) -> tuple[Turn, ...]:
+    """`render` for turns, and reference answers where the prompt shows them, that were put into their tags before."""
     previous = "\n".join(shown[:-1]) or NO_TURNS
-    user = prompt.user.substitute(previous_turns=previous, response=shown[-1])
+    user = prompt.user.substitute(
+        previous_turns=previous, references="\n".join(references), response=shown[-1]
+    )
     return (("system", prompt.system), ("user", user))
 
 

@@ -53,6 +53,8 @@ class Question:
     scale: RatingScale
     draw_index: int = 0
     """Which of several answers to the same words it asks for."""
+    references: tuple[str, ...] = ()
+    """Reference answers as the judge sees them."""
 
     def first(self, shown: Sequence[str]) -> ChatRequest:
         """The request to rate the last of the SHOWN turns."""
@@ -61,7 +63,7 @@ class Question:
             base_url=self.model.base_url,
             model=self.model.model,
             api_version=self.model.api_version,
-            messages=render_shown(self.prompt, shown),
+            messages=render_shown(self.prompt, shown, self.references),
             sampling=self.sampling,
             sample_index=self.draw_index,
         )
@@ -136,6 +138,11 @@ def read_window(
         for conversation_id, path in _paths(reading, list(wanted))
         for turns in _judged_turns(path, wanted[conversation_id], questions)
     )
+    return known_of(reading, conversations, labeler)
+
+
+def known_of(reading: "Reading", conversations: tuple[tuple[JudgedTurn, ...], ...], labeler: str) -> Window:
+    """These turns with the ratings and answers that exist."""
     keys = [turn.key for turns in conversations for turn in turns]
     rated = _known_ratings(reading, keys, labeler)
     completions = known_completions(reading, [key for key in keys if key not in rated])
