@@ -22,11 +22,21 @@ from store.console import (
 if TYPE_CHECKING:
     from curate.classes import ClassReport
     from curate.ingest import FileReport, IngestReport
+    from curate.reader import Columns
     from curate.stats import Group
 
 REASONS_SHOWN = 5
 LABELS_SHOWN = 10
 MEGABYTE = 1e6
+
+
+def columns_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> "Columns":
+    """What `--columns` says, as (what it is, the column)."""
+    pairs = [part.partition("=") for part in value.split(",")] if value else []
+    odd = next((part for part in pairs if not part[0].strip() or not part[2].strip()), None)
+    if odd is not None:
+        raise click.BadParameter(f"{''.join(odd)!r} is not WHAT=COLUMN, such as prompt=question")
+    return tuple((what.strip(), column.strip()) for what, _, column in pairs)
 
 
 @click.command(context_settings=CONTEXT)
@@ -47,6 +57,12 @@ MEGABYTE = 1e6
 @click.option(
     "--model-label", metavar="LABEL", help="The model label of every conversation that names no model."
 )
+@click.option(
+    "--columns",
+    metavar="WHAT=COLUMN,...",
+    callback=columns_of,
+    help="For the format columns: which column is the prompt, the response, … (see docs/formats.md).",
+)
 @click.option("--name", help="What to call the source; its file name if not given.")
 @click.option("--license", metavar="TEXT", help="The license the source comes under.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read no more than so many records of each file.")
@@ -61,6 +77,7 @@ def ingest(
     pieces: Pieces,
     source_class: str | None,
     model_label: str | None,
+    columns: "Columns",
     name: str | None,
     license: str | None,
     limit: int | None,
@@ -84,11 +101,13 @@ def ingest(
       curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
       curate ingest sharegpt pieces.json --pieces join --json
       curate ingest sharegpt sharegpt.json --dry-run
+      curate ingest columns faq.csv --columns prompt=question,response=reply
+      curate ingest alpaca alpaca_data.json --model-label text-davinci-003
     """
     from curate.ingest import IngestSettings, ingest_files, text_bytes
     from store.db import Store
 
-    settings = IngestSettings(pieces, limit, source_class, name, license, is_dry_run, model_label)
+    settings = IngestSettings(pieces, limit, source_class, name, license, is_dry_run, model_label, columns)
     with progress("ingest MB", text_bytes(paths) / MEGABYTE) as advance:
         report = ingest_files(
             Store(store_path, wait_s=wait_s),

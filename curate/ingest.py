@@ -34,7 +34,7 @@ from curate.reader import (
     Remark,
 )
 from curate.readers.text_files import inspect_text
-from store.errors import BadInput
+from store.errors import BadInput, BadSettings
 from store.ids import digest_of, uuid_text
 from store.runs import run_of
 
@@ -50,6 +50,8 @@ PIECE_BYTES = 48 << 20
 PIECE_REJECTS = 10_000
 PIECE_LABELS = 20_000
 REASONS_KEPT = 1_000
+COLUMNS_READER = "columns"
+"""The reader that is told which column is what."""
 COLLECT_EVERY = 200_000
 """Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
 
@@ -168,8 +170,7 @@ def ingest_files(
 
     Raises UnknownName for the reader, BadInput if any file is not of the format: then nothing was done.
     """
-    if reader_name != AUTO:
-        READERS.load(reader_name)
+    reader_name = _checked_reader(reader_name, settings)
     inputs = inputs_of(reader_name, paths)
     sources = list({source.source_id: source for source in _sources(inputs, settings)}.values())
     tell = advance or (lambda _amount: None)
@@ -181,6 +182,18 @@ def ingest_files(
         report = IngestReport([_take_file(intake, source, tell) for source in sources])
         run.finish(report.total())
     return report
+
+
+def _checked_reader(name: str, settings: IngestSettings) -> str:
+    """The name of the reader; columns, where they are named, are a matter of one reader only."""
+    if settings.columns and name not in (COLUMNS_READER, AUTO):
+        raise BadSettings(
+            f"the format {name!r} knows its columns; leave --columns out, or use: curate ingest columns"
+        )
+    if name == AUTO:
+        return COLUMNS_READER if settings.columns else AUTO
+    READERS.load(name)
+    return name
 
 
 @contextmanager
@@ -264,7 +277,7 @@ class FileIntake:
 
     def _add(self, item: Item) -> None:
         if isinstance(item, Record):
-            self._piece.add(item)
+            self._labeled.add_record(item, self._piece)
         elif isinstance(item, Labeled):
             self._labeled.add(item, self._piece)
         elif isinstance(item, Judged):
@@ -478,7 +491,7 @@ class DryCount:
     def add(self, item: Item) -> None:
         """Take in one item."""
         if isinstance(item, Record):
-            self.piece.add(item)
+            self._labeled.add_record(item, self.piece)
         elif isinstance(item, Labeled):
             self._labeled.add(item, self.piece)
         elif isinstance(item, Judged):

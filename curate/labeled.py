@@ -14,7 +14,7 @@ import pyarrow as pa
 from curate.judged import PERSON
 from curate.known_ids import uuid_array
 from curate.piece import Piece
-from curate.reader import Answer, Labeled, Record, Verdict
+from curate.reader import Answer, Labeled, Rating, Record, Verdict
 from store.ids import ROOT, digest_of
 
 if TYPE_CHECKING:
@@ -154,6 +154,13 @@ class LabeledRows:
         piece.keep(_record_of(item), ending)
         self._keep(item, prompt, hung, len(piece.ids))
 
+    def add_record(self, record: Record, piece: Piece) -> None:
+        """Put a conversation into PIECE, and keep what was given to its messages."""
+        path = piece.add(record)
+        for place, rating in record.ratings:
+            row = (*_rating_row(rating, path[place], self.reader), self.source_id, record.record_number)
+            self._waiting["ratings"].append(Waiting(len(piece.ids), row))
+
     def _keep(self, item: Labeled, prompt: bytes, hung: Sequence[Hung], last_new: int) -> None:
         place = (self.source_id, item.record_number)
         for verdict in item.verdicts:
@@ -234,29 +241,30 @@ def _binary_label(scale: str, margin: float | None) -> str | None:
 def _answer_rows(answer: Answer, hung: Hung, reader: str) -> Iterator[tuple[str, Row]]:
     prompt, response = hung
     for one in answer.ratings:
-        yield (
-            "ratings",
-            (
-                response,
-                one.labeler,
-                one.labeler_kind,
-                one.template,
-                one.scale,
-                one.aspect,
-                one.draw_index,
-                one.value,
-                one.explanation,
-                one.state,
-                reader,
-                one.created_at,
-            ),
-        )
+        yield "ratings", _rating_row(one, response, reader)
     for draw in answer.draws:
         values = (draw.sample_index, draw.policy, draw.sampling, draw.seed, draw.finish_reason, draw.n_tokens)
         yield "samples", (prompt, response, *values)
     for reward in answer.rewards:
         value = None if reward.value is None else float(np.float32(reward.value))
         yield "rewards", (prompt, response, reward.reward_model, reward.revision, value, reward.state)
+
+
+def _rating_row(one: Rating, response: bytes, reader: str) -> Row:
+    return (
+        response,
+        one.labeler,
+        one.labeler_kind,
+        one.template,
+        one.scale,
+        one.aspect,
+        one.draw_index,
+        one.value,
+        one.explanation,
+        one.state,
+        reader,
+        one.created_at,
+    )
 
 
 def key_of(table: Table, row: Row) -> Row:

@@ -65,10 +65,11 @@ class Piece:
         self._n_screened = 0
         self._n_doubtful = 0
 
-    def add(self, record: Record) -> None:
-        """Take in a record and its messages."""
+    def add(self, record: Record) -> list[bytes]:
+        """Take in a record and its messages; returns their ids."""
         path = self.add_messages(record.messages)
         self._kept.append(Kept(_without_messages(record), path, len(self.ids)))
+        return path
 
     def add_messages(self, messages: Turns, parent: bytes = ROOT, depth: int = 0) -> list[bytes]:
         """Hash the messages that follow one another from PARENT on, the first at DEPTH; returns their ids.

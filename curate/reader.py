@@ -24,6 +24,28 @@ Columns = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """A number that somebody gave to one answer."""
+
+    labeler: str
+    labeler_kind: str
+    """`person`, `judge` or `reward_model`."""
+    template: str
+    """The protocol of the file it comes from."""
+    scale: str
+    """`1-5`, `rank` …"""
+    value: float | None
+    """As it was given; None where there is none, and the state says why."""
+    aspect: str = "overall"
+    state: str = "done"
+    draw_index: int = 0
+    """Which of several ratings of one labeler on the same answer it is."""
+    explanation: str | None = None
+    created_at: datetime = UNDATED
+    """In UTC, without a zone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One conversation of a file."""
 
@@ -46,6 +68,8 @@ class Record:
     """JSON text of whatever else the record holds."""
     record_numbers: tuple[int, ...]
     """More than one when pieces were joined, in the order of their turns."""
+    ratings: tuple[tuple[int, Rating], ...] = ()
+    """What somebody gave to one of the messages, by its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +124,6 @@ class Judged:
     explanation: str | None = None
     draw_index: int = 0
     """Which of several verdicts of one labeler on the same order it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """A number that somebody gave to one answer."""
-
-    labeler: str
-    labeler_kind: str
-    """`person`, `judge` or `reward_model`."""
-    template: str
-    """The protocol of the file it comes from."""
-    scale: str
-    """`1-5`, `rank` …"""
-    value: float | None
-    """As it was given; None where there is none, and the state says why."""
-    aspect: str = "overall"
-    state: str = "done"
-    draw_index: int = 0
-    """Which of several ratings of one labeler on the same answer it is."""
-    explanation: str | None = None
-    created_at: datetime = UNDATED
-    """In UTC, without a zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +271,27 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
     group="curate.readers",
     built_in={
         "alpaca": "curate.readers.alpaca:ALPACA",
+        "baize": "curate.readers.marked_text:BAIZE_READER",
+        "chatgpt-export": "curate.readers.chatgpt_export:CHATGPT_EXPORT",
+        "columns": "curate.readers.columns:COLUMNS",
+        "completion": "curate.readers.question_answer:COMPLETION",
+        "dialogstudio": "curate.readers.turn_pairs:DIALOGSTUDIO",
         "dolly": "curate.readers.alpaca:DOLLY",
+        "flan": "curate.readers.question_answer:FLAN",
+        "flan-cot": "curate.readers.flan_cot:FLAN_COT",
         "human-eval": "curate.readers.human_eval:HUMAN_EVAL",
+        "lmsys": "curate.readers.chat_logs:LMSYS",
+        "marked-text": "curate.readers.marked_text:MARKED",
+        "messages": "curate.readers.chat_messages:MESSAGES",
+        "moss": "curate.readers.moss:MOSS",
+        "oasst": "curate.readers.oasst:OASST",
+        "orca": "curate.readers.question_answer:ORCA",
+        "prompts": "curate.readers.prompts:PROMPTS",
+        "self-instruct": "curate.readers.tasks:SELF_INSTRUCT",
         "sharegpt": "curate.readers.sharegpt:read_sharegpt",
+        "super-ni": "curate.readers.tasks:SUPER_NI",
+        "turn-pairs": "curate.readers.turn_pairs:TURN_PAIRS",
+        "unnatural": "curate.readers.tasks:UNNATURAL",
+        "wildchat": "curate.readers.chat_logs:WILDCHAT",
     },
 )

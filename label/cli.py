@@ -13,6 +13,7 @@ from label import (
     cli_prefer,
     cli_rank,
     cli_reward,
+    cli_sample,
     cli_upkeep,
 )
 from label.cli_models import Asking, canary_words, model_options
@@ -289,6 +290,7 @@ for command in (
     *cli_mt_bench.COMMANDS,
     *cli_reward.COMMANDS,
     *cli_prefer.COMMANDS,
+    *cli_sample.COMMANDS,
     *cli_agree.COMMANDS,
     *cli_rank.COMMANDS,
     *cli_pairs.COMMANDS,

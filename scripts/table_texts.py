@@ -22,6 +22,7 @@ MEANING = {
     "requests": "what was asked of a chat model: every field of the key, the texts as hashes",
     "rewards": "a reward model's number for one response",
     "runs": "one execution of a command; a later state is a new row",
+    "sample_rejects": "why a policy made no draw under a prompt",
     "samples": "one draw of a policy under a prompt",
     "screenings": "how far a filter or another rule has looked, with what settings, and what came of it",
     "selection_conversations": "a conversation of a selection",

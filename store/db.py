@@ -90,6 +90,17 @@ class Writing(Reading):
         self._insert(table, columns, batch)
         return int(batch.num_rows)
 
+    def append_new(self, table: str, key: str, rows: "Sequence[Row]") -> int:
+        """Add those of ROWS whose KEY, an id, TABLE does not hold yet, one of each; returns how many."""
+        first = {row[key]: row for row in reversed(rows)}
+        held = self.rows(
+            f"SELECT CAST({_quoted(key)} AS VARCHAR) FROM main.{table}"
+            f" WHERE {_quoted(key)} IN (SELECT unnest(CAST(? AS UUID[])))",
+            [list(first)],
+        )
+        known = {text for (text,) in held}
+        return self.append(table, [row for name, row in reversed(first.items()) if name not in known])
+
     def append_from(self, table: str, select: str, params: Params = None) -> int:
         """Add the rows of a SELECT that names columns as TABLE does; missing columns become NULL."""
         has_seq = "seq" in self._columns(table)

@@ -23,6 +23,9 @@ from store.turns import side_folder
 DRAIN_BYTES = 32 * 1024 * 1024
 """Most bytes of a journal taken into memory at once."""
 
+KEY_OF = {"messages": "message_id"}
+"""Tables whose rows are the same thing wherever they have the same id: such a row is taken in once."""
+
 Row = Mapping[str, object]
 
 
@@ -31,6 +34,9 @@ class Sink(Protocol):
 
     def append(self, table: str, rows: Sequence[Row]) -> int:
         """Add rows to a table; returns how many."""
+
+    def append_new(self, table: str, key: str, rows: Sequence[Row]) -> int:
+        """Add the rows whose KEY the table does not hold yet; returns how many."""
 
     def rows(self, sql: str, params: Sequence[object]) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -183,4 +189,9 @@ def _append_lines(path: Path, start: int, block: bytes, writing: Sink) -> int:
                 " move the file aside and tell us"
             ) from error
         tables[table].append(row)
-    return sum(writing.append(table, rows) for table, rows in tables.items())
+    return sum(_append(table, rows, writing) for table, rows in tables.items())
+
+
+def _append(table: str, rows: list[Row], writing: Sink) -> int:
+    key = KEY_OF.get(table)
+    return writing.append(table, rows) if key is None else writing.append_new(table, key, rows)

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from store.journal import Journal
 from store.turns import command_line
 
 DRAIN_EVERY_S = 1.0
+RESTS_PER_DRAIN = 5
+"""A drain that takes long, in a store that is large or slow, is followed by a rest so many times as long."""
 
 
 @dataclass
@@ -130,8 +133,11 @@ def _note_state(run: Run, state: str, ended_at: datetime | None = None) -> None:
 
 
 def _drain_until(run: Run, stop: threading.Event) -> None:
-    while not stop.wait(DRAIN_EVERY_S):
+    took_s = 0.0
+    while not stop.wait(max(DRAIN_EVERY_S, RESTS_PER_DRAIN * took_s)):
+        started = time.monotonic()
         try:
             run.drain()
         except StoreBusy:
             continue  # the rows are safe in the journal; the next second tries again
+        took_s = time.monotonic() - started

@@ -51,6 +51,11 @@ REFERENCES = {
     "sample_message": """
         SELECT count(*) FROM samples WHERE prompt_id NOT IN (SELECT message_id FROM messages)
         OR response_id NOT IN (SELECT message_id FROM messages)""",
+    "sample_twice": """
+        SELECT count(*) - count(DISTINCT (prompt_id, policy, sampling, sample_index))
+        FROM samples WHERE source_id IS NULL""",
+    "sample_reject_prompt": """
+        SELECT count(*) FROM sample_rejects WHERE prompt_id NOT IN (SELECT message_id FROM messages)""",
     "decision_target": """
         SELECT count(*) FROM decisions WHERE target_kind = 'conversation'
         AND target_id NOT IN (SELECT conversation_id FROM conversations)""",

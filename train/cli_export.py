@@ -22,7 +22,8 @@ MEANT_FOR = {
     "no_condition": ("crlft",),
     "refusals": ("crlft", "sft"),
     "turns": ("sft",),
-    "pairs": ("rm", "dpo", "kto"),
+    "pairs": ("rm", "pm", "dpo", "kto"),
+    "seed": ("pm",),
 }
 """Option → the recipes it means something to."""
 
@@ -56,7 +57,7 @@ Examples:
     "--source", "only_sources", multiple=True, help="crlft, sft: take this source only; may be repeated."
 )
 @click.option("--selection", metavar="NAME", help="crlft, sft: take the conversations of a selection only.")
-@click.option("--pairs", metavar="NAME", help="rm, dpo, kto: the selection of pairs, see `label pairs`.")
+@click.option("--pairs", metavar="NAME", help="rm, pm, dpo, kto: the selection of pairs, see `label pairs`.")
 @click.option("--part", metavar="PART", help="Take this part of the selection only, such as train.")
 @click.option("--no-reward", is_flag=True, help="crlft: all weights 1 (OpenChat's ablation).")
 @click.option("--no-condition", is_flag=True, help="crlft: one condition for all (OpenChat's ablation).")
@@ -68,6 +69,9 @@ Examples:
 )
 @click.option(
     "--turns", type=click.Choice(["all", "last"]), help="sft: the answers trained on  [default: all]"
+)
+@click.option(
+    "--seed", type=int, help="pm: of the order in which the two answers of a row are shown  [default: 0]"
 )
 @click.option(
     "--control-tokens",
@@ -90,9 +94,9 @@ def export(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Write the files RECIPE (crlft, sft, rm, dpo, kto) trains on to a directory, with a card and a manifest.
+    """Write the files RECIPE (crlft, sft, rm, pm, dpo, kto) trains on to a directory, with a card and a manifest.
 
-    crlft and sft take conversations, rm, dpo and kto a selection of pairs. The same version of the store
+    crlft and sft take conversations, the others a selection of pairs. The same version of the store
     and the same settings give the same bytes. Every row can be traced back with `curate trace`.
     """
     from store.db import Store
@@ -129,6 +133,7 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
     """
     from train.recipes.crlft import CrlftSettings
     from train.recipes.pairs import PairSettings
+    from train.recipes.pm import PmSettings
     from train.recipes.sft import SftSettings
 
     given = {key: value for key, value in options.items() if key in MEANT_FOR and value}
@@ -142,7 +147,7 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
             raise BadSettings(
                 f"{name} trains on pairs; name a selection of them with --pairs, see: label pairs --help"
             )
-        return PairSettings(**given, **common)
+        return (PmSettings if name == "pm" else PairSettings)(**given, **common)
     kind = CrlftSettings if name == "crlft" else SftSettings
     wrong = {"crlft": "drop", "sft": "zero"}[name]
     if given.get("refusals") == wrong:

@@ -7,7 +7,6 @@ work (steps, tokens, files) runs afterwards, and others can write meanwhile.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from store.named_sql import named_sql
 from store.rows import UNKNOWN_CLASS
 from store.selections import selection_named
 from train.exporter import ExportRow
+from train.measured import supervised
 from train.recipe import SourceLicense, fixed_at_newest
 from train.recipes import crlft, sft
 from train.recipes.crlft import CrlftSettings
@@ -25,15 +25,12 @@ from train.recipes.sft import SftSettings
 from train.rows import Tally, TrainingRow
 from train.staging import id_ranges, stage, staged_batches
 from train.steps import Step
-from train.supervise import supervise
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MESSAGES_PER_TURN = 2_000_000
 """Messages copied in one turn at the store; with more, the ids are taken in ranges."""
-BATCH = 256
-"""Conversations tokenised at a time."""
 
 Meanings = dict[str, tuple[str | None, float]]
 """Class → (condition, weight)."""
@@ -109,20 +106,7 @@ class Conversations:
         self, rows: Iterator[TrainingRow], chat: ChatFormat | None, max_length: int, tally: Tally
     ) -> Iterator[ExportRow]:
         """Rows with their tokens; those left without a trained token by the cut are dropped."""
-        if chat is None:
-            yield from (ExportRow(row, None) for row in rows)
-            return
-        count = tally.of("length")
-        while batch := list(islice(rows, BATCH)):
-            encoded = chat.encode([chat.render(row.turns, row.condition) for row in batch])
-            for row, one in zip(batch, encoded, strict=True):
-                tokens = supervise(one, row.answer_weights, max_length)
-                count.before += 1
-                if tokens.n_trained == 0:
-                    count.dropped["no trained token within max length"] += 1
-                    continue
-                count.changed += tokens.is_cut
-                yield ExportRow(row, tokens)
+        return supervised(rows, chat, max_length, tally)
 
     def _choose(self, tally: Tally) -> dict[str, ClassCount]:
         """The classes the rows are taken from, by name; all other conversations are counted as dropped."""

@@ -28,6 +28,7 @@ from train.pairs import look_at_pairs
 from train.recipe import Material, recipe_named
 from train.recipes.crlft import CrlftSettings
 from train.recipes.pairs import PairSettings
+from train.recipes.pm import PmSettings
 from train.recipes.sft import SftSettings
 from train.rows import Tally
 from train.seen import Seen
@@ -51,7 +52,7 @@ class ExportSettings:
     template: str = "openchat"
     max_length: int = 4096  # OpenChat, section 4.1
     """Tokens a trainer keeps of a row; what exceeds them is cut off its end."""
-    recipe: CrlftSettings | SftSettings | PairSettings = field(default_factory=CrlftSettings)
+    recipe: CrlftSettings | SftSettings | PairSettings | PmSettings = field(default_factory=CrlftSettings)
     recipe_name: str = "crlft"
     """One of RECIPES."""
 
@@ -95,12 +96,13 @@ def settled(settings: ExportSettings) -> ExportSettings:
         raise BadSettings("the layout tokenized needs a tokenizer; name one with --tokenizer")
     if settings.max_length < 1:
         raise BadSettings("--max-length is a number of tokens from 1 up")
+    is_conversations = isinstance(settings.recipe, SftSettings)
     is_last_only = isinstance(settings.recipe, SftSettings) and settings.recipe.turns == "last"
     if is_last_only and settings.layout in ("messages", "sharegpt"):
         raise BadSettings(
             f"the layout {settings.layout} has every answer trained on; with --turns last choose prompt-completion"
         )
-    if settings.layout == "prompt-completion" and not is_last_only:
+    if settings.layout == "prompt-completion" and is_conversations and not is_last_only:
         raise BadSettings("the layout prompt-completion has the last answer trained on; add --turns last")
     return settings
 
@@ -129,7 +131,7 @@ def export_store(
 
 def material_of(store: Store, settings: ExportSettings) -> Material:
     """What the recipe makes its rows from."""
-    if isinstance(settings.recipe, PairSettings):
+    if isinstance(settings.recipe, PairSettings | PmSettings):
         return look_at_pairs(store, settings.recipe_name, settings.recipe)
     return look_at_conversations(store, settings.recipe)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from store.extensions import ExtensionPoint
+from store.ids import to_text
 from train.pair_tokens import PairTokens
 from train.rows import LabelledRow, PairRow, Row, TrainingRow
 from train.supervise import Supervised
@@ -37,6 +38,13 @@ class ExportRow:
         """The row, known to be one answer that is good or bad."""
         assert isinstance(self.row, LabelledRow), "the recipe's rows are no labelled answers"
         return self.row
+
+
+def id_text(row: TrainingRow) -> str:
+    """What names a row in its file: the conversation, or the last message it was made of."""
+    if row.conversation_id is None:
+        return to_text("m1", row.message_ids[-1])
+    return to_text("c1", row.conversation_id)
 
 
 @dataclass(frozen=True, slots=True)

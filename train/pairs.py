@@ -1,4 +1,4 @@
-"""Rows made of a selection of pairs (reward models, DPO, KTO), in the order of their ids."""
+"""Rows made of a selection of pairs (reward and preference models, DPO, KTO), in the order of their ids."""
 
 import math
 from collections.abc import Iterator
@@ -14,9 +14,11 @@ from store.named_sql import named_sql
 from store.selections import selection_named
 from train.conversations import check_part, licenses
 from train.exporter import ExportRow
+from train.measured import supervised
 from train.pair_tokens import PairTokens, pair_tokens
 from train.recipe import SourceLicense, fixed_at_newest
 from train.recipes.pairs import PairSettings, labelled, steps_of
+from train.recipes.pm import PmSettings, as_contest
 from train.rows import PairRow, Tally
 from train.staging import id_ranges, stage, staged_batches
 from train.steps import Step
@@ -37,7 +39,7 @@ class Pairs:
     sources: tuple[SourceLicense, ...]
     """Only those that hold one of the prompts."""
     recipe: str
-    settings: PairSettings
+    settings: PairSettings | PmSettings
     selection_id: str
     n_pairs: int
     n_all: int
@@ -69,7 +71,7 @@ class Pairs:
 
     def steps(self, control_tokens: tuple[str, ...]) -> dict[str, Step[PairRow]]:
         """The steps of the recipe."""
-        return steps_of(self.settings, control_tokens)
+        return steps_of(control_tokens if self.settings.control_tokens == "drop" else ())
 
     def measured(
         self, rows: Iterator[PairRow], chat: ChatFormat | None, max_length: int, tally: Tally
@@ -79,6 +81,10 @@ class Pairs:
         TRL's reward trainer leaves out a pair with a side longer than max_length. Its DPO and KTO trainers
         leave out a prompt that alone reaches max_length, and cut answers at their end.
         """
+        if isinstance(self.settings, PmSettings):
+            seed = self.settings.seed
+            yield from supervised((as_contest(row, seed) for row in rows), chat, max_length, tally)
+            return
         for row, tokens in self._with_tokens(rows, chat):
             if tokens is not None and not self._fits(tokens, max_length, tally):
                 continue
@@ -111,7 +117,7 @@ class Pairs:
         return True
 
 
-def look_at_pairs(store: Store, recipe: str, settings: PairSettings) -> Pairs:
+def look_at_pairs(store: Store, recipe: str, settings: PairSettings | PmSettings) -> Pairs:
     """The selection as it is now, or at the version STORE is fixed at.
 
     Raises UnknownName for a selection or a part that does not exist.

@@ -86,6 +86,14 @@ RECIPES: dict[str, Recipe] = {
             4096,
             "pairs",
         ),
+        Recipe(
+            "pm",
+            "Preference model",
+            ("prompt-completion", "messages", "tokenized"),
+            OWN,
+            3072,  # RLHF Workflow, packed
+            "pairs",
+        ),
         Recipe("dpo", "DPO", ("pairs", "pairs-full", "llamafactory-pairs"), OWN, 4096, "pairs"),
         Recipe("kto", "KTO", ("labelled",), OWN, 4096, "pairs"),
     )

@@ -20,10 +20,10 @@ class Origin:
 class TrainingRow:
     """One conversation to train on."""
 
-    conversation_id: str
-    """UUID text."""
+    conversation_id: str | None
+    """UUID text; None for a row that was made of a prompt and answers under it."""
     message_ids: tuple[str, ...]
-    """UUID text of the messages that are left, in order."""
+    """UUID text of the messages that are left, in order, or of all it was made of."""
     turns: tuple[Turn, ...]
     condition: str | None
     """None where the recipe knows no conditions."""

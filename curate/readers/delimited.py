@@ -95,7 +95,7 @@ def _csv_rows(lines: Lines) -> Iterator[Cells]:
             yield line, offset, [], _csv_reason(str(error))
             continue
         if cells:
-            yield line, offset, cells, _length_fault(lines)
+            yield line, offset, cells, length_fault(lines)
 
 
 def _csv_reason(message: str) -> str:
@@ -110,11 +110,12 @@ def tsv_rows(lines: Lines) -> Iterator[Cells]:
     for text in lines:
         row = text.rstrip("\n").removesuffix("\r")
         if row:
-            yield lines.line, offset, [_unquoted(cell) for cell in row.split("\t")], _length_fault(lines)
+            yield lines.line, offset, [_unquoted(cell) for cell in row.split("\t")], length_fault(lines)
         offset = lines.byte_offset
 
 
-def _length_fault(lines: Lines) -> str | None:
+def length_fault(lines: Lines) -> str | None:
+    """Whether a line of the last row was longer than a record may be."""
     was_long, lines.too_long = lines.too_long, False
     return f"longer than {RECORD_BYTES >> 20} MB" if was_long else None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from curate.reader import Inspection, ReaderSettings, Record, Reject, Remark
+from curate.reader import Inspection, Rating, ReaderSettings, Record, Reject, Remark
 from curate.readers.fields import Fields, Unreadable
 from curate.readers.rows import IsRecord, Row, inspect_rows, rows_of
 
@@ -25,6 +25,8 @@ class Draft(NamedTuple):
     model: str = ""
     language: str | None = None
     metadata: str | None = None
+    ratings: tuple[tuple[int, Rating], ...] = ()
+    """What somebody gave to one of the messages, by its place."""
 
 
 class Refusal(NamedTuple):
@@ -105,6 +107,7 @@ def _record_of(draft: Draft, number: int, row: Row) -> Record:
         draft.language,
         draft.metadata,
         (number,),
+        draft.ratings,
     )
 
 

@@ -6,24 +6,11 @@ others. In request keys the servers are one: the first address that was named st
 """
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from label.chat import CallError, ChatModel, ChatReply, ChatRequest, Json, request_key
-
-FAILURES_IN_A_ROW = 3
-REST_S = 30.0
-"""How long a server that does not answer is left alone before it gets a request again."""
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """One server, and whether it has been answering."""
-
-    model: ChatModel
-    failures: int = 0
-    rests_until: float = float("-inf")
+from label.engine.rotation import Rotation
 
 
 class Endpoints:
@@ -37,72 +24,56 @@ class Endpoints:
         self.model = first.model
         self.labeler = first.labeler
         self.takes_schema = all(model.takes_schema for model in models)
-        self._endpoints = [Endpoint(model) for model in models]
+        self._models = {model.base_url: model for model in models}
+        self._rotation = Rotation(list(self._models))
 
     @property
     def most_at_once(self) -> int | None:
         """The sum of what each can do; None if one of them leaves it to the user."""
-        each = [endpoint.model.most_at_once for endpoint in self._endpoints]
+        each = [model.most_at_once for model in self._models.values()]
         return sum(most for most in each if most is not None) if None not in each else None
 
     def sampling(self, temperature: float | None, max_tokens: int) -> dict[str, Json]:
         """As each of them would send it."""
-        return self._endpoints[0].model.sampling(temperature, max_tokens)
+        return self._models[self.base_url].sampling(temperature, max_tokens)
 
     def label_sampling(self, labels: Sequence[str]) -> dict[str, Json] | None:
         """As each of them would send it."""
-        return self._endpoints[0].model.label_sampling(labels)
+        return self._models[self.base_url].label_sampling(labels)
 
     def check(self) -> None:
         """Raise what any of them raises."""
-        for endpoint in self._endpoints:
-            endpoint.model.check()
+        for model in self._models.values():
+            model.check()
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> ChatReply:
         """The answer of the server whose turn it is; an error names the server."""
-        endpoint = self._choose(request)
+        url = self._rotation.choose(request_key(request))
         try:
-            reply = await endpoint.model.complete(request, timeout_s)
+            reply = await self._models[url].complete(request, timeout_s)
         except CallError as error:
-            self._failed(endpoint, error)
-            raise _named(error, endpoint.model.base_url) from error
+            if is_silence(error):
+                self._rotation.fell_silent(url)
+            raise named(error, url) from error
         except asyncio.CancelledError:  # the caller's timeout, or the end of the run
-            self._count_failure(endpoint)
+            self._rotation.fell_silent(url)
             raise
-        endpoint.failures = 0
-        endpoint.rests_until = float("-inf")
-        return replace(reply, answered_by=endpoint.model.base_url)
+        self._rotation.answered(url)
+        return replace(reply, answered_by=url)
 
     async def close(self) -> None:
         """Let go of every connection."""
-        for endpoint in self._endpoints:
-            await endpoint.model.close()
-
-    def _choose(self, request: ChatRequest) -> Endpoint:
-        """The server with the highest hash of request and address that is not resting; if all are, of all."""
-        key = request_key(request)
-        now = asyncio.get_running_loop().time()
-        awake = [endpoint for endpoint in self._endpoints if endpoint.rests_until <= now]
-        chosen = max(awake or self._endpoints, key=lambda endpoint: _weight(key, endpoint.model.base_url))
-        if chosen.failures >= FAILURES_IN_A_ROW:
-            chosen.rests_until = now + REST_S  # one request finds out whether it answers again
-        return chosen
-
-    def _failed(self, endpoint: Endpoint, error: CallError) -> None:
-        if error.status is None or error.status >= 500:
-            self._count_failure(endpoint)
-
-    def _count_failure(self, endpoint: Endpoint) -> None:
-        endpoint.failures += 1
-        if endpoint.failures >= FAILURES_IN_A_ROW:
-            endpoint.rests_until = asyncio.get_running_loop().time() + REST_S
+        for model in self._models.values():
+            await model.close()
 
 
-def _weight(key: str, url: str) -> bytes:
-    return hashlib.sha256(f"{key} {url}".encode()).digest()
+def is_silence(error: CallError) -> bool:
+    """Whether a failed attempt says that the server, and not the request, is at fault."""
+    return error.status is None or error.status >= 500
 
 
-def _named(error: CallError, url: str) -> CallError:
+def named(error: CallError, url: str) -> CallError:
+    """The same error, saying which server it came from."""
     return CallError(
         f"{error} (at {url})",
         status=error.status,

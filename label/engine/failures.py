@@ -55,7 +55,10 @@ CHARGED_STATUSES = frozenset({502, 504, 524})
 """A gateway lost the answer, which may well have been written, and charged."""
 
 FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
-LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+UNFIT_PROMPT = "unfit_prompt"
+"""Our own code for a prompt that the model cannot be shown."""
+
+LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length", UNFIT_PROMPT})
 LENGTH_WORDS = (
     "context length",
     "maximum context",

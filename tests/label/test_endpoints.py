@@ -9,8 +9,9 @@ import pytest
 
 from label.chat import CallError, ChatReply, ChatRequest, open_chat_model, request_key
 from label.cli import cli
-from label.engine.endpoints import REST_S, Endpoints
+from label.engine.endpoints import Endpoints
 from label.engine.prices import price_of
+from label.engine.rotation import REST_S
 from label.judge import judge_store
 from label.rating_job import JudgeSettings
 from store.config import Limits

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from curate.trace import trace
+from label.preference_model import Contest
+from label.preference_models.pair_tokens import written
 from store.db import Store
 from store.errors import BadSettings, UnknownName
 from store.ids import path_digests, to_text, uuid_text
@@ -17,6 +19,7 @@ from store.selections import write_selection
 from train.check import CheckSettings, check_export
 from train.export import ExportReport, ExportSettings, export_store
 from train.recipes.pairs import PairSettings
+from train.recipes.pm import PmSettings, is_better_first
 from train.rows import PairRow
 
 Turns = list[tuple[str, str]]
@@ -177,6 +180,36 @@ def test_kto_gets_two_rows_a_pair(export: Export, tmp_path: Path) -> None:
     assert report.rows == len(rows) == 6
     assert [row["label"] for row in rows] == [True, False] * 3
     assert rows[0]["prompt"] == rows[1]["prompt"]
+
+
+def test_a_preference_model_reads_what_label_prefer_will_write(
+    pair_store: Store, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    settings = ExportSettings(
+        "prompt-completion",
+        "jsonl",
+        str(tokenizer_dir),
+        template="tulu",
+        max_length=400,
+        recipe=PmSettings("mine", part="train"),
+        recipe_name="pm",
+    )
+    report = export_store(pair_store, tmp_path / "out", settings)
+    assert (report.rows, report.dropped) == (3, LEFT_OUT)
+    [row] = [row for row in read_jsonl(tmp_path / "out") if "spider" in row["prompt"][0]["content"]]
+    shown = {"A": ("Eight.", "Six."), "B": ("Six.", "Eight.")}[row["completion"][0]["content"]]
+    asked = (("user", "How many legs has a spider?"),)
+    assert row["prompt"] == [user(written(Contest(asked, *shown)))]
+    assert check_export(tmp_path / "out", CheckSettings()).faults == {}
+
+
+def test_the_better_answer_of_half_the_rows_is_shown_first() -> None:
+    def row(number: int) -> PairRow:
+        return PairRow(f"p{number}", "c", "d", (), (), "x", "y", None, None, None, None, None, None)
+
+    first = sum(is_better_first(row(number), seed=0) for number in range(1000))
+    assert 450 < first < 550
+    assert any(is_better_first(row(n), seed=0) != is_better_first(row(n), seed=1) for n in range(20))
 
 
 def test_axolotl_has_room_for_one_question(export: Export) -> None:

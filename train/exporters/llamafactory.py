@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from store.chat_format import Turn
-from store.ids import to_text
-from train.exporter import ExportRow, Shard, Target
+from train.exporter import ExportRow, Shard, Target, id_text
 from train.exporters.pairs import metadata
 from train.shards import write_shards
 
@@ -38,7 +37,7 @@ def _conversation(one: ExportRow, snapshot: str) -> dict[str, Any]:
     row = one.conversation
     return {
         **_spoken(row.turns),
-        "conversation_id": to_text("c1", row.conversation_id),
+        "conversation_id": id_text(row),
         "source_class": row.source_class,
         "snapshot": snapshot,
     }

@@ -6,8 +6,7 @@ TRL's SFT trainer reads `messages` and `chat_template_kwargs`; the weights are o
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from store.ids import to_text
-from train.exporter import ExportRow, Shard, Target
+from train.exporter import ExportRow, Shard, Target, id_text
 from train.exporters.pairs import message_list, messages
 from train.shards import write_shards
 
@@ -31,7 +30,7 @@ def _record(one: ExportRow, target: Target) -> dict[str, Any]:
     return {
         "messages": messages(row.turns),
         **(weighed if target.has_conditions else {}),
-        "conversation_id": to_text("c1", row.conversation_id),
+        "conversation_id": id_text(row),
         "source_class": row.source_class,
         "source": row.source,
         "snapshot": target.snapshot,

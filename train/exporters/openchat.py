@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from store.ids import to_text
-from train.exporter import ExportRow, Shard, Target
+from train.exporter import ExportRow, Shard, Target, id_text
 from train.shards import write_shards
 
 
@@ -26,7 +25,7 @@ def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         ],
         "condition": row.condition,
         "system": system,
-        "conversation_id": to_text("c1", row.conversation_id),
+        "conversation_id": id_text(row),
         "source_class": row.source_class,
         "snapshot": snapshot,
     }

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from store.ids import to_text
-from train.exporter import ExportRow, Shard, Target
+from train.exporter import ExportRow, Shard, Target, id_text
 from train.exporters.pairs import message_list, messages
 from train.shards import write_shards
 
@@ -22,7 +21,7 @@ def _record(one: ExportRow, snapshot: str) -> dict[str, Any]:
     return {
         "prompt": messages(row.turns[:-1]),
         "completion": messages(row.turns[-1:]),
-        "conversation_id": to_text("c1", row.conversation_id),
+        "conversation_id": id_text(row),
         "source_class": row.source_class,
         "source": row.source,
         "snapshot": snapshot,

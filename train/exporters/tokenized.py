@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from store.errors import BadSettings
-from store.ids import to_text
-from train.exporter import ExportRow, Shard, Target
+from train.exporter import ExportRow, Shard, Target, id_text
 from train.shards import write_shards
 from train.supervise import Supervised
 
@@ -29,7 +28,7 @@ def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         "loss_weights": tokens.loss_weights,
         "n_tokens": tokens.n_tokens,
         "condition": row.condition,
-        "conversation_id": to_text("c1", row.conversation_id),
+        "conversation_id": id_text(row),
         "source_class": row.source_class,
         "snapshot": snapshot,
     }

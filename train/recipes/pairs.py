@@ -21,15 +21,15 @@ class PairSettings:
     """`drop`: rows whose text holds a control token are left out; `keep`: they stay."""
 
 
-def steps_of(settings: PairSettings, control_tokens: tuple[str, ...]) -> dict[str, Step[PairRow]]:
-    """The steps of the recipes, by name, in their order."""
+def steps_of(control_tokens: tuple[str, ...]) -> dict[str, Step[PairRow]]:
+    """The steps of the recipes, by name, in their order; without CONTROL_TOKENS none are looked for."""
     steps: dict[str, Step[PairRow]] = {
         "prompt": with_a_prompt,
         "empty turns": without_empty_turns,
         "different answers": with_different_answers,
         "scores": with_the_better_first,
     }
-    if settings.control_tokens == "drop" and control_tokens:
+    if control_tokens:
         steps["control tokens"] = lambda row: without_control_tokens(row, control_tokens)
     return steps
 

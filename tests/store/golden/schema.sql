@@ -213,6 +213,14 @@ CREATE TABLE runs(
     cost_usd DOUBLE,
     "version" BIGINT NOT NULL,
     seq INTEGER NOT NULL);
+CREATE TABLE sample_rejects(
+    prompt_id UUID NOT NULL,
+    "policy" VARCHAR NOT NULL,
+    sampling VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    run_id VARCHAR,
+    "version" BIGINT NOT NULL);
 CREATE TABLE samples(
     prompt_id UUID NOT NULL,
     response_id UUID NOT NULL,
