@@ -60,7 +60,7 @@ def save_plots(path: Path, reports: Sequence["BiasReport"]) -> None:
     for report, ax in zip(reports, axes, strict=False):
         _draw_points(ax, report.points, _title(report))
     for heatmap, ax in zip(heatmaps, axes[len(reports) :], strict=True):
-        _draw_heatmap(ax, heatmap)
+        draw_heatmap(ax, heatmap)
     figure.savefig(path, format="png", dpi=150)
 
 
@@ -70,11 +70,12 @@ def _draw_points(ax: object, points: Sequence["PolicyPoint"], title: str) -> Non
     assert isinstance(ax, Axes)
     ax.scatter([point.mean_unique_tokens for point in points], [point.win_rate for point in points])
     for point in points:
-        ax.annotate(_plain(point.policy), (point.mean_unique_tokens, point.win_rate))
-    ax.set(title=_plain(title), xlabel="mean unique tokens", ylabel="win rate")
+        ax.annotate(plain_text(point.policy), (point.mean_unique_tokens, point.win_rate))
+    ax.set(title=plain_text(title), xlabel="mean unique tokens", ylabel="win rate")
 
 
-def _draw_heatmap(ax: object, heatmap: "Heatmap") -> None:
+def draw_heatmap(ax: object, heatmap: "Heatmap") -> None:
+    """Prompts by length and correlation."""
     from matplotlib.axes import Axes
 
     assert isinstance(ax, Axes)
@@ -82,12 +83,12 @@ def _draw_heatmap(ax: object, heatmap: "Heatmap") -> None:
     ax.set_xticks(range(len(heatmap.length_labels)), heatmap.length_labels)
     ax.set_yticks(range(len(heatmap.r_labels)), heatmap.r_labels)
     ax.set(
-        title=_plain(f"{heatmap.labeler}: prompts by length and correlation"),
+        title=plain_text(f"{heatmap.labeler}: prompts by length and correlation"),
         xlabel="mean characters of a prompt's answers",
         ylabel="Pearson of rating and length",
     )
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Text that matplotlib does not take for a formula."""
     return text.replace("$", r"\$")

@@ -18,6 +18,7 @@ from store.console import (
     table,
 )
 from store.errors import CheckFailed, UnknownName
+from train.cli_evaluate import evaluate
 from train.cli_export import export
 
 if TYPE_CHECKING:
@@ -182,5 +183,6 @@ def _print_run(report: "RunReport", *, as_json: bool) -> None:
 
 
 cli.add_command(export)
+cli.add_command(evaluate)
 
 main = main_of(cli)
