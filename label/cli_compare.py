@@ -1,7 +1,7 @@
 """`label compare`: which of two responses is better."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import click
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from label.comparison_job import CompareSettings
     from label.comparison_tally import CompareTally
     from label.engine.prices import PriceTag
-    from label.pairing import Orders, Which
+    from label.pairing import Orders, Pair, Which
     from store.db import Store
 
 COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")
@@ -38,7 +38,7 @@ Examples:
   label compare --model gpt-4 --dry-run
   label compare --model gpt-4 --policies rs-7b,sft-7b --max-cost 5
   label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
-  label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1
+  label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1 --name xwin-pair
   label compare --model gpt-4o --scale logprob --policies rs-7b,sft-7b
   label compare --model offline --pairs all
 """,
@@ -75,6 +75,11 @@ Examples:
     "  [default: pair-reference/1]",
 )
 @click.option("--split", metavar="NAME=SHARE,…", help="Report by part; a prompt's hash decides its part.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Keep the pairs that were won as the selection NAME, with strength and part, to train on.",
+)
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge a draw of N prompts.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask about at most N pairs.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
@@ -98,6 +103,7 @@ def compare(
     orders: str,
     template: str | None,
     split: str | None,
+    name: str | None,
     sample: int | None,
     limit: int | None,
     seed: int,
@@ -119,7 +125,10 @@ def compare(
     from label.pairing import Pairing, Split
     from store.config import load_config
     from store.db import Store
+    from store.selections import check_name
 
+    if name is not None:
+        check_name(name)
     config = load_config()
     model = asking.open_model()
     settings = CompareSettings(
@@ -150,7 +159,8 @@ def compare(
     if dry_run:
         _forecast(store, model, tag, settings, as_json=as_json)
     else:
-        _compare(store, model, tag, settings, max_flip_rate, as_json=as_json)
+        outcome = _compare(store, model, tag, settings, name=name, as_json=as_json)
+        _check_flip_rate(outcome.tally.conflict_rate, max_flip_rate)
 
 
 def names_in(policies: str | None) -> tuple[str, ...]:
@@ -164,10 +174,10 @@ def _compare(
     model: "ChatModel",
     price: "PriceTag",
     settings: "CompareSettings",
-    max_flip_rate: float | None,
     *,
+    name: str | None,
     as_json: bool,
-) -> None:
+) -> "CompareReport":
     from label.compare import compare_store, pairs_to_judge
     from label.comparison_job import new_tally
 
@@ -180,17 +190,39 @@ def _compare(
     except (PreferablyError, KeyboardInterrupt):
         _echo_stopped(tally, as_json=as_json)
         raise
+    kept = _keep(store, name, plan, report)
     if as_json:
-        echo_json(report.as_json())
+        echo_json({**report.as_json(), "selection": kept})
     else:
         _echo_report(report)
+        if kept is not None:
+            parts = ", ".join(f"{count} {part}" for part, count in kept["parts"].items())
+            echo(f"kept as {kept['name']}: {parts}")
         if report.tally.canaries.asked:
             echo(report.tally.canaries.words())
     for reason in report.reasons():
         note(f"no verdict: {reason}")
     if report.tally.fresh.total() == report.tally.fresh["error"] > 0:
         raise PreferablyError(f"all {report.tally.fresh['error']} pairs failed; the same command tries again")
-    _check_flip_rate(report.tally.conflict_rate, max_flip_rate)
+    return report
+
+
+def _keep(store: "Store", name: str | None, plan: "list[Pair]", report: "CompareReport") -> "Selected | None":
+    """Keep what was won under NAME, if there is one."""
+    if name is None:
+        return None
+    from label.compared_selection import keep_compared
+
+    kept, parts = keep_compared(store, name, plan, report.settings, report.labeler)
+    return {"name": name, "selection_id": kept.selection_id, "parts": parts}
+
+
+class Selected(TypedDict):
+    """The selection of a run, as `--json` prints it."""
+
+    name: str
+    selection_id: str
+    parts: dict[str, int]
 
 
 def _check_flip_rate(rate: float | None, bound: float | None) -> None:

@@ -48,15 +48,19 @@ class Verdict:
 
 
 def judged_pairs(
-    reading: "Reading", judged: Judged, conditions: str, dropped: Counter[str]
+    reading: "Reading",
+    judged: Judged,
+    conditions: str,
+    dropped: Counter[str],
+    params: Mapping[str, object] | None = None,
 ) -> tuple[Pairs, int]:
     """The pairs, and how many verdicts were read; DROPPED is told why verdicts made none.
 
-    CONDITIONS is SQL on the verdicts. Raises UnknownName for a labeler that compared nothing.
+    CONDITIONS is SQL on the verdicts, with its PARAMS. Raises UnknownName for a labeler that compared nothing.
     """
     groups: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
     read = 0
-    for state, verdict in _verdicts(reading, judged, conditions):
+    for state, verdict in _verdicts(reading, judged, conditions, params or {}):
         read += 1
         if state == "win" or (state == "weak" and judged.with_weak):
             if verdict.chosen_id == verdict.rejected_id:
@@ -69,7 +73,9 @@ def judged_pairs(
     return _as_pairs(list(_agreed(groups.values(), judged, dropped))), read
 
 
-def _verdicts(reading: "Reading", judged: Judged, conditions: str) -> Iterator[tuple[str, Verdict]]:
+def _verdicts(
+    reading: "Reading", judged: Judged, conditions: str, params: Mapping[str, object]
+) -> Iterator[tuple[str, Verdict]]:
     known = reading.rows("SELECT DISTINCT labeler, labeler_kind FROM comparisons ORDER BY ALL")
     if not known:
         raise RequestError("the store holds no verdicts; compare responses with: label compare")
@@ -77,7 +83,7 @@ def _verdicts(reading: "Reading", judged: Judged, conditions: str) -> Iterator[t
     kinds = [KINDS[word] for word in judged.by if word in KINDS]
     chosen = [name for name, kind in known if name in judged.by or kind in kinds or EVERYONE in judged.by]
     rows = reading.rows(
-        named_sql("label", "pairs_judged").replace("/* where */", conditions), {"labelers": chosen}
+        named_sql("label", "pairs_judged").replace("/* where */", conditions), {"labelers": chosen, **params}
     )
     for state, *fields in rows:
         yield state, Verdict(*fields)

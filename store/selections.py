@@ -42,6 +42,14 @@ class Selection:
     """The write that stored it."""
 
 
+def check_name(name: str) -> None:
+    """Raises RequestError if NAME could be mistaken for a version."""
+    if not name or "@" in name or name.removeprefix("v").isdigit():
+        raise RequestError(
+            f"{name!r} cannot name a selection; choose a name that is not a number and has no @"
+        )
+
+
 def write_selection(
     writing: Writing,
     name: str,
@@ -60,10 +68,7 @@ def write_selection(
     state it was made from, the one before this write if not given.
     Raises RequestError if NAME could be mistaken for a version.
     """
-    if not name or "@" in name or name.removeprefix("v").isdigit():
-        raise RequestError(
-            f"{name!r} cannot name a selection; choose a name that is not a number and has no @"
-        )
+    check_name(name)
     created_at = utc_now().isoformat()
     selection_id = uuid_text(digest_of("e1", name, str(writing.version), created_at))
     added = writing.append_from(

@@ -109,6 +109,115 @@ def test_a_judge_that_follows_the_slot_fails_the_gate(pairs, server, reply, caps
     assert "nothing to go by" in capsys.readouterr().err
 
 
+@pytest.fixture
+def drawn(tmp_path, write):
+    """Sixty prompts with two draws of one policy each, one of them longer by one to four letters."""
+    turns = [
+        ("other", [("user", f"Question {number}"), ("assistant", text)])
+        for number in range(60)
+        for text in ("a", "b" * (2 + number % 4))
+    ]
+    store = write(tmp_path / "drawn.duckdb", turns)
+    with store.read() as reading:
+        pairs = reading.rows(
+            "SELECT CAST(parent_id AS VARCHAR), CAST(message_id AS VARCHAR), content FROM messages"
+            " WHERE role = 'assistant' ORDER BY ALL"
+        )
+    rows = [
+        {
+            "prompt_id": prompt,
+            "response_id": response,
+            "sample_index": int(text == "a"),
+            "policy": "sft-70b",
+            "sampling": "{}",
+            "finish_reason": "stop",
+        }
+        for prompt, response, text in pairs
+    ]
+    with store.write() as writing:
+        writing.append("samples", rows)
+    return store
+
+
+@pytest.fixture
+def by_strength(server, reply):
+    """A judge that says how much longer the longer response is; the longest ones it calls by the slot."""
+
+    def rule(body):
+        messages = [(message["role"], message["content"]) for message in body["messages"]]
+        *_, (_, first), (_, second) = read_back(messages)
+        names = SCALES["xwin4"].names
+        longest = max(len(first), len(second))
+        place = 5 - longest
+        name = names[0] if longest == 5 else names[place] if len(first) > len(second) else names[-1 - place]
+        return reply(text=json.dumps({"analysis": "By length.", "verdict": name}))
+
+    server.rule = rule
+    return server
+
+
+def test_xwin_pair_is_one_command_its_pairs_kept_by_strength_and_part(drawn, by_strength, capsys) -> None:
+    words = [
+        "--scale",
+        "xwin4",
+        "--pairs",
+        "first-two",
+        "--split",
+        "train=0.8,validation=0.2",
+        "--name",
+        "xp",
+    ]
+    assert compare(drawn, by_strength, *words) == 0
+    shown = capsys.readouterr().out
+    assert "kept as xp: " in shown
+    with drawn.read() as reading:
+        kept = reading.rows(
+            "SELECT part, strength, count(*), bool_and(length(c.content) > length(r.content)) FROM selection_pairs"
+            " JOIN messages AS c ON c.message_id = chosen_id JOIN messages AS r ON r.message_id = rejected_id"
+            " GROUP BY ALL ORDER BY ALL"
+        )
+        (steps,) = reading.rows("SELECT steps FROM selections")
+    assert sum(count for _, _, count, _ in kept) == 45
+    assert all(is_longer for *_, is_longer in kept)
+    assert {part for part, *_ in kept} == {"train", "validation"}
+    totals = {strength: sum(row[2] for row in kept if row[1] == strength) for _, strength, *_ in kept}
+    assert totals == {"better": 15, "slightly better": 15, "negligibly better": 15}
+    assert json.loads(steps[0])["verdicts"]["dropped"] == {"conflict": 15}
+    for part in ("train", "validation"):
+        won = sum(count for name, _, count, _ in kept if name == part)
+        (line,) = [line for line in shown.splitlines() if line.startswith("slightly better")]
+        count = next(
+            count for name, strength, count, _ in kept if (name, strength) == (part, "slightly better")
+        )
+        assert f"{count} ({count / won:.1%})" in line
+
+
+def test_the_same_command_again_keeps_the_same_selection(drawn, by_strength, capsys) -> None:
+    words = ["--scale", "xwin4", "--pairs", "first-two", "--name", "xp", "--json"]
+    found = []
+    for _ in range(2):
+        assert compare(drawn, by_strength, *words) == 0
+        found.append(json.loads(capsys.readouterr().out)["selection"])
+    assert found[0] == found[1]
+    assert found[0]["parts"] == {"all": 45}
+
+
+def test_a_name_that_cannot_be_kept_is_refused_before_anything_is_asked(drawn, by_strength, capsys) -> None:
+    assert compare(drawn, by_strength, "--name", "v3") == 2
+    assert "cannot name a selection" in capsys.readouterr().err
+    assert by_strength.bodies == []
+
+
+def test_a_selection_holds_the_pairs_of_its_own_run_only(drawn, by_strength, capsys) -> None:
+    assert compare(drawn, by_strength, "--scale", "xwin4", "--pairs", "first-two") == 0
+    capsys.readouterr()
+    few = ["--scale", "xwin4", "--pairs", "first-two", "--sample", "8", "--name", "few", "--json"]
+    assert compare(drawn, by_strength, *few) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["reused"] == 8
+    assert result["selection"]["parts"] == {"all": result["states"]["win"]}
+
+
 def test_when_every_request_failed_the_exit_code_says_so(pairs, server, reply, capsys) -> None:
     server.rule = lambda _body: reply(422, {"error": {"message": "cannot"}})
     assert compare(pairs, server) == 1
