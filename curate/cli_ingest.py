@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 REASONS_SHOWN = 5
 LABELS_SHOWN = 10
 MEGABYTE = 1e6
+LABELER_KINDS = ("person", "judge", "reward_model", "rule")
 
 
 def columns_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> "Columns":
@@ -63,6 +64,21 @@ def columns_of(_context: click.Context, _parameter: click.Parameter, value: str 
     callback=columns_of,
     help="For the format columns: which column is the prompt, the response, … (see docs/formats.md).",
 )
+@click.option("--labeler", metavar="NAME", help="Who gave the labels, where the files do not say.")
+@click.option("--labeler-kind", type=click.Choice(LABELER_KINDS), help="What kind of labeler that is.")
+@click.option(
+    "--with",
+    "beside",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A file or folder with the questions and answers that records name by id only; repeatable.",
+)
+@click.option(
+    "--stand-ins",
+    is_flag=True,
+    help="Store a text that is in no file as `[its name: …]`, so that its labels count; do not train on these.",
+)
 @click.option("--name", help="What to call the source; its file name if not given.")
 @click.option("--license", metavar="TEXT", help="The license the source comes under.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read no more than so many records of each file.")
@@ -78,6 +94,10 @@ def ingest(
     source_class: str | None,
     model_label: str | None,
     columns: "Columns",
+    labeler: str | None,
+    labeler_kind: str | None,
+    beside: tuple[Path, ...],
+    stand_ins: bool,
     name: str | None,
     license: str | None,
     limit: int | None,
@@ -86,7 +106,7 @@ def ingest(
     wait_s: float,
     as_json: bool,
 ) -> None:
-    """Add the conversations in the files at PATH... to the store.
+    """Add the conversations and labels in the files at PATH... to the store.
 
     FORMAT is one of those that `curate formats` lists, or `auto`, which finds it in the first records and
     says why, or names the two nearest and takes nothing. Files may be JSON, JSON Lines, CSV, TSV (also gzip
@@ -103,11 +123,28 @@ def ingest(
       curate ingest sharegpt sharegpt.json --dry-run
       curate ingest columns faq.csv --columns prompt=question,response=reply
       curate ingest alpaca alpaca_data.json --model-label text-davinci-003
+      curate ingest hh-rlhf helpful-base/train.jsonl.gz
+      curate ingest pairs pairs.jsonl --labeler gpt-4 --labeler-kind judge
+      curate ingest response-sets sets.jsonl --model-label my-policy
+      curate ingest vicuna-eval reviews/ --with questions.jsonl --with answers/
     """
     from curate.ingest import IngestSettings, ingest_files, text_bytes
     from store.db import Store
 
-    settings = IngestSettings(pieces, limit, source_class, name, license, is_dry_run, model_label, columns)
+    settings = IngestSettings(
+        pieces,
+        limit,
+        source_class,
+        name,
+        license,
+        is_dry_run,
+        model_label,
+        columns,
+        labeler=labeler,
+        labeler_kind=labeler_kind,
+        beside=beside,
+        stand_ins=stand_ins,
+    )
     with progress("ingest MB", text_bytes(paths) / MEGABYTE) as advance:
         report = ingest_files(
             Store(store_path, wait_s=wait_s),

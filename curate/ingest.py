@@ -33,7 +33,8 @@ from curate.reader import (
     Reject,
     Remark,
 )
-from curate.readers.text_files import inspect_text
+from curate.readers.text_files import file_hash, inspect_text
+from curate.readers.told_elsewhere import data_files
 from store.errors import BadInput, BadSettings
 from store.ids import digest_of, uuid_text
 from store.runs import run_of
@@ -80,6 +81,14 @@ class IngestSettings:
     """The model label of every conversation that names none."""
     columns: Columns = ()
     """What the fields of a record mean, where they are not named as the reader expects."""
+    labeler: str | None = None
+    """Who gave the labels, where the files do not say."""
+    labeler_kind: str | None = None
+    """What kind of labeler that is."""
+    beside: tuple[Path, ...] = ()
+    """Files and folders that hold what the records name by id only."""
+    stand_ins: bool = False
+    """Whether texts that are nowhere are stood in for by their names."""
 
     def identity(self) -> str:
         """The part that decides which rows come out, as JSON; it belongs to the source's id."""
@@ -92,11 +101,27 @@ class IngestSettings:
             deciding["model_label"] = self.model_label
         if self.columns:
             deciding["columns"] = dict(self.columns)
+        told = {
+            "labeler": self.labeler,
+            "labeler_kind": self.labeler_kind,
+            "stand_ins": self.stand_ins or None,
+        }
+        deciding |= {name: value for name, value in told.items() if value is not None}
+        if self.beside:
+            deciding["with"] = [file_hash(path) for path in data_files(self.beside)]
         return json.dumps(deciding, sort_keys=True)
 
     def for_reader(self) -> ReaderSettings:
         """The part that the reader is told."""
-        return ReaderSettings(pieces=self.pieces, columns=self.columns)
+        return ReaderSettings(
+            self.pieces,
+            self.columns,
+            self.model_label,
+            self.labeler,
+            self.labeler_kind,
+            self.beside,
+            self.stand_ins,
+        )
 
 
 @dataclass(frozen=True, slots=True)

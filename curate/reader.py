@@ -239,6 +239,16 @@ class ReaderSettings:
     """Whether pieces of one long conversation (ids `<base>_<n>`) are put together again."""
     columns: Columns = ()
     """For the reader `columns`: which field of a record is what."""
+    model_label: str | None = None
+    """Who wrote answers whose author the file does not name."""
+    labeler: str | None = None
+    """Who labeled, whatever the reader would say."""
+    labeler_kind: str | None = None
+    """`person`, `judge`, `reward_model` …, where the file does not say."""
+    beside: tuple[Path, ...] = ()
+    """Files and folders that hold what the records name by id only."""
+    stand_ins: bool = False
+    """Whether a text that is nowhere is stood in for by its name, so that its labels can be counted."""
 
 
 class Reader(Protocol):
@@ -271,6 +281,7 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
     group="curate.readers",
     built_in={
         "alpaca": "curate.readers.alpaca:ALPACA",
+        "alpaca-eval": "curate.readers.alpaca_eval:ALPACA_EVAL",
         "baize": "curate.readers.marked_text:BAIZE_READER",
         "chatgpt-export": "curate.readers.chatgpt_export:CHATGPT_EXPORT",
         "columns": "curate.readers.columns:COLUMNS",
@@ -279,19 +290,39 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
         "dolly": "curate.readers.alpaca:DOLLY",
         "flan": "curate.readers.question_answer:FLAN",
         "flan-cot": "curate.readers.flan_cot:FLAN_COT",
+        "gpt4-scores": "curate.readers.gpt4_scores:GPT4_SCORES",
+        "helpsteer": "curate.readers.helpsteer:HELPSTEER",
+        "hh-rlhf": "curate.readers.hh_rlhf:HH_RLHF",
         "human-eval": "curate.readers.human_eval:HUMAN_EVAL",
+        "kto": "curate.readers.kto:KTO",
+        "llm-drift": "curate.readers.llm_drift:LLM_DRIFT",
         "lmsys": "curate.readers.chat_logs:LMSYS",
         "marked-text": "curate.readers.marked_text:MARKED",
         "messages": "curate.readers.chat_messages:MESSAGES",
         "moss": "curate.readers.moss:MOSS",
+        "mt-bench": "curate.readers.mt_bench:MT_BENCH",
+        "nectar": "curate.readers.nectar:NECTAR",
         "oasst": "curate.readers.oasst:OASST",
         "orca": "curate.readers.question_answer:ORCA",
+        "pairs": "curate.readers.pairs:PAIRS",
+        "pku-saferlhf": "curate.readers.pku_saferlhf:PKU_SAFERLHF",
+        "prometheus": "curate.readers.prometheus:PROMETHEUS",
         "prompts": "curate.readers.prompts:PROMPTS",
+        "qa-feedback": "curate.readers.qa_feedback:QA_FEEDBACK",
+        "response-sets": "curate.readers.response_sets:RESPONSE_SETS",
+        "rewardbench-bon": "curate.readers.rewardbench_bon:REWARDBENCH_BON",
+        "rm-bench": "curate.readers.rm_bench:RM_BENCH",
         "self-instruct": "curate.readers.tasks:SELF_INSTRUCT",
         "sharegpt": "curate.readers.sharegpt:read_sharegpt",
+        "shp": "curate.readers.shp:SHP",
+        "summarize": "curate.readers.summarize:SUMMARIZE",
         "super-ni": "curate.readers.tasks:SUPER_NI",
         "turn-pairs": "curate.readers.turn_pairs:TURN_PAIRS",
+        "ultrafeedback": "curate.readers.ultrafeedback:ULTRAFEEDBACK",
+        "ultrainteract": "curate.readers.ultrainteract:ULTRAINTERACT",
         "unnatural": "curate.readers.tasks:UNNATURAL",
+        "vicuna-eval": "curate.readers.vicuna_eval:VICUNA_EVAL",
+        "wildbench": "curate.readers.wildbench:WILDBENCH",
         "wildchat": "curate.readers.chat_logs:WILDCHAT",
     },
 )

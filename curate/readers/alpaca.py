@@ -71,7 +71,11 @@ DOLLY = DraftReader(dolly_drafts, has_any("instruction"))
 
 
 def _looks_like_alpaca(sample: Sample) -> Match | None:
-    rows = first_of(*(has_keys("instruction", key, without=("instances", "context")) for key in ANSWERS))
+    """A `generator`, or several outputs, are a model's answers to an evaluation."""
+    others = ("instances", "context", "generator")
+    rows = first_of(*(has_keys("instruction", key, without=others) for key in ANSWERS))
+    if any(isinstance(record.get("output"), list) for record in sample.records):
+        return None
     return rows(sample)
 
 

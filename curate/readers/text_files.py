@@ -91,6 +91,12 @@ def inspect_text(path: Path) -> Inspection:
     return Inspection(tally.hexdigest(), tally.count, text_bytes)
 
 
+def file_hash(path: Path) -> str:
+    """The SHA-256 of the file at PATH, as it lies there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _checked_length(chunks: Iterator[bytes], path: Path) -> int:
     first = next(chunks, b"")
     _check_beginning(first, path)
