@@ -220,9 +220,9 @@ def test_ingesting_twice_or_from_a_copy_adds_no_label(store: Store, tmp_path: Pa
 def test_pieces_do_not_change_what_comes_out(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path / "a.jsonl", many(80))
+    path = written(tmp_path / "a.jsonl", many(30))
     take(store, path)
-    for rows, labels in ((7, 20_000), (20_480, 5)):
+    for rows, labels in ((9, 20_000), (20_480, 20)):
         monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
         monkeypatch.setattr(ingest, "PIECE_LABELS", labels)
         other = Store(tmp_path / f"pieces{rows}.duckdb")
@@ -246,14 +246,14 @@ class Stopped(Exception):
     """Stands for a crash between two records."""
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 60), st.integers(4, 20))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 30), st.integers(10, 30))
 def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, stop_at: int, rows: int
 ) -> None:
     folder = tmp_path_factory.mktemp("stopped")
     monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
-    path = written(folder / "a.jsonl", many(50))
+    path = written(folder / "a.jsonl", many(25))
     undisturbed, disturbed = Store(folder / "one.duckdb"), Store(folder / "two.duckdb")
     take(undisturbed, path)
     add = ingest.FileIntake._add
