@@ -7,6 +7,7 @@ import click
 
 from label import (
     cli_agree,
+    cli_batch,
     cli_compare,
     cli_mt_bench,
     cli_pairs,
@@ -16,6 +17,7 @@ from label import (
     cli_sample,
     cli_upkeep,
 )
+from label.cli_batch import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
@@ -61,6 +63,7 @@ def cli() -> None:
 Examples:
   label judge --model gpt-4 --dry-run
   label judge --model gpt-4 --sample 128 --per class --max-cost 5
+  label judge --model gpt-4o --batch --max-cost 20
   label judge --model claude-haiku-4-5 --draws 3 --limit 100 --max-cost 1
   label judge --model gpt-4o --aspects ultrafeedback --max-cost 20
   label judge --model my-judge --base-url http://host-a:8000/v1 --base-url http://host-b:8000/v1
@@ -89,6 +92,7 @@ Examples:
     metavar="SET",
     help="Rate these instead of the whole: ultrafeedback (four, 1 to 5) or helpsteer (five, 0 to 4).",
 )
+@batch_options
 @click.option("--dry-run", is_flag=True, help="Print calls, tokens and cost; ask and write nothing.")
 @wait_option
 @json_option
@@ -96,6 +100,7 @@ Examples:
 def judge(
     *,
     asking: Asking,
+    in_batches: InBatches,
     limit: int | None,
     sample: int | None,
     per: str | None,
@@ -113,6 +118,7 @@ def judge(
     not asked again, and no answer is paid for twice: the same command again continues.
     Keys come from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY).
     """
+    from label.batch_job import BatchJob
     from label.rating_job import JudgeSettings
     from label.turns import Draw
     from store.config import load_config
@@ -136,7 +142,10 @@ def judge(
     )
     tag = asking.price_tag(config, chat_model)
     store = Store(store_path, wait_s=wait_s)
-    if dry_run:
+    if in_batches.is_batch:
+        job = BatchJob(asking.model, asking.base_url, settings)
+        run_in_batches(store, job, tag, in_batches, dry_run=dry_run, as_json=as_json)
+    elif dry_run:
         _forecast(store, chat_model, tag, settings, as_json=as_json)
     else:
         chat_model.check()
@@ -166,6 +175,8 @@ def _judge(
             echo(report.tally.canaries.words())
     for reason in report.reasons():
         note(f"no rating: {reason}")
+    if tally.pending:
+        note(f"{tally.pending} turns left out: their requests are in an open batch; see label batch status")
     if tally.fresh.total() == tally.fresh["failed"] > 0:
         raise PreferablyError(f"all {tally.fresh['failed']} requests failed; the same command tries again")
 
@@ -229,6 +240,8 @@ def _echo_forecast(expected: "Forecast", price: "PriceTag") -> None:
         f"{expected.requested} ratings, {expected.reused} of them given already: {expected.calls} calls"
         + canary_words(expected.canaries)
     )
+    if expected.pending:
+        echo(f"{expected.pending} more are left out: their requests are in an open batch")
     echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
     echo(
         f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
@@ -288,6 +301,7 @@ def _counts_in_words(counts: dict[str, object]) -> str:
 for command in (
     *cli_compare.COMMANDS,
     *cli_mt_bench.COMMANDS,
+    *cli_batch.COMMANDS,
     *cli_reward.COMMANDS,
     *cli_prefer.COMMANDS,
     *cli_sample.COMMANDS,

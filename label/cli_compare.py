@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import click
 
+from label.cli_batch import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
 from store.console import (
     CONTEXT,
@@ -17,7 +18,7 @@ from store.console import (
     table,
     wait_option,
 )
-from store.errors import CheckFailed, PreferablyError
+from store.errors import BadSettings, CheckFailed, PreferablyError
 
 if TYPE_CHECKING:
     from label.chat import ChatModel
@@ -40,6 +41,7 @@ Examples:
   label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
   label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1 --name xwin-pair
   label compare --model gpt-4o --scale logprob --policies rs-7b,sft-7b
+  label compare --model gpt-4o --batch --max-cost 20
   label compare --model offline --pairs all
 """,
 )
@@ -84,6 +86,7 @@ Examples:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask about at most N pairs.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @model_options
+@batch_options
 @click.option(
     "--max-flip-rate",
     type=click.FloatRange(0, 1),
@@ -108,6 +111,7 @@ def compare(
     limit: int | None,
     seed: int,
     asking: Asking,
+    in_batches: InBatches,
     max_flip_rate: float | None,
     dry_run: bool,
     wait_s: float,
@@ -121,6 +125,7 @@ def compare(
     without a call. What is judged already is not asked again, and no answer is paid for twice: the same
     command again continues.
     """
+    from label.batch_job import BatchJob
     from label.comparison_job import CompareSettings, template_for
     from label.pairing import Pairing, Split
     from store.config import load_config
@@ -156,7 +161,14 @@ def compare(
     )
     tag = asking.price_tag(config, model)
     store = Store(store_path, wait_s=wait_s)
-    if dry_run:
+    if in_batches.is_batch:
+        if max_flip_rate is not None:
+            raise BadSettings(
+                "--max-flip-rate is about verdicts; give it without --batch, once they are collected"
+            )
+        job = BatchJob(asking.model, asking.base_url, settings)
+        run_in_batches(store, job, tag, in_batches, dry_run=dry_run, as_json=as_json)
+    elif dry_run:
         _forecast(store, model, tag, settings, as_json=as_json)
     else:
         outcome = _compare(store, model, tag, settings, name=name, as_json=as_json)
@@ -202,6 +214,8 @@ def _compare(
             echo(report.tally.canaries.words())
     for reason in report.reasons():
         note(f"no verdict: {reason}")
+    if tally.pending:
+        note(f"{tally.pending} pairs left out: their requests are in an open batch; see label batch status")
     if report.tally.fresh.total() == report.tally.fresh["error"] > 0:
         raise PreferablyError(f"all {report.tally.fresh['error']} pairs failed; the same command tries again")
     return report
@@ -308,6 +322,8 @@ def _echo_forecast(expected: "CompareForecast", price: "PriceTag") -> None:
         f"{expected.requested} pairs, {expected.reused} of them judged already and {expected.identical} identical:"
         f" {expected.calls} calls{canary_words(expected.canaries)}"
     )
+    if expected.pending:
+        echo(f"{expected.pending} more are left out: their requests are in an open batch")
     echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
     echo(
         f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"

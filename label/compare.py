@@ -68,6 +68,8 @@ class CompareForecast:
 
     requested: int
     """Pairs."""
+    pending: int
+    """Pairs left out, because one of their requests is in an open batch."""
     reused: int
     """Pairs with a verdict in every order."""
     identical: int
@@ -100,9 +102,12 @@ def compare_store(
     plan: Sequence[Pair] | None = None,
     tally: CompareTally | None = None,
     clock: Clock | None = None,
+    asks: bool = True,
 ) -> CompareReport:
     """Judge the store's pairs, or those of PLAN; what is judged already is not asked again.
 
+    Pairs with a request in an open batch are left out. A run that does not ask (ASKS is false) judges what
+    stored answers tell, and leaves the rest out too.
     Raises ProviderStopped, BudgetReached or BadReply when the run cannot go on; what was answered until
     then is kept, and TALLY says how much it is.
     """
@@ -111,7 +116,7 @@ def compare_store(
     question = question_of(model, settings, labeler)
     with run_of(store, "label compare", _stored_settings(model, price, settings, labeler)) as run:
         job = ComparisonJob(
-            run, question, price, settings, advance=advance, tally=tally or new_tally(settings)
+            run, question, price, settings, advance=advance, tally=tally or new_tally(settings), asks=asks
         )
         job.tally.requested = len(pairs)
         try:
@@ -152,11 +157,14 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: Compar
     """What `compare_store` would do, without a call and without writing."""
     question = question_of(model, settings, labeler_of(model, settings.labeler))
     plan = pairs_to_judge(store, settings)
-    reused = identical = n_bytes = 0
+    pending = reused = identical = n_bytes = 0
     asked: set[str] = set()
     for window in read_windows(store, plan, question):
         for pair in (pair for group in window.groups for pair in group):
             missing = [order for order in pair.orders if order.comparison_id not in window.known]
+            if any(order.key in window.pending for order in missing):
+                pending += 1
+                continue
             reused += not missing
             identical += pair.is_identical
             for order in missing:
@@ -174,7 +182,8 @@ def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: Compar
     reply_tokens = EXPECTED_TOKENS_PER_MEMBER * max(1, len(question.prompt.reply))
     completion_tokens = n_asked * min(reply_tokens, longest) if is_model else 0
     return CompareForecast(
-        requested=len(plan),
+        requested=len(plan) - pending,
+        pending=pending,
         reused=reused,
         identical=identical,
         calls=calls,

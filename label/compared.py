@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
+from label.batch_rows import open_keys
 from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion
 from label.exchange import message_turns, prompt_paths
@@ -123,6 +124,10 @@ class PairWindow:
     """Comparison id → the verdict there is."""
     completions: dict[str, Completion]
     """Request key → answer that exists, where there is no verdict yet."""
+    pending: frozenset[str] = frozenset()
+    """Keys of requests without an answer that are in an open batch."""
+    broken: frozenset[str] = frozenset()
+    """Keys of requests whose answer cannot be read."""
 
 
 def windows(plan: Sequence[Pair]) -> Iterator[list[tuple[Pair, ...]]]:
@@ -150,7 +155,9 @@ def read_pairs(reading: "Reading", piece: Sequence[tuple[Pair, ...]], question: 
     }
     completions = known_completions(reading, list(asked))
     repairs = _repair_keys(asked, completions, question)
-    return PairWindow(groups, known, completions | known_completions(reading, repairs))
+    repaired = known_completions(reading, list(repairs.values()))
+    pending = open_keys(reading, [key for key in asked if key not in completions])
+    return PairWindow(groups, known, completions | repaired, pending, frozenset(repairs))
 
 
 def _judged_group(
@@ -204,14 +211,14 @@ def _known_comparisons(reading: "Reading", orders: Sequence[ShownOrder]) -> dict
 
 def _repair_keys(
     asked: Mapping[str, ShownOrder], completions: Mapping[str, Completion], question: PairQuestion
-) -> list[str]:
-    """The keys of the repairs that unreadable answers led to, if the run got that far."""
+) -> dict[str, str]:
+    """Key of an unreadable answer → key of the repair it leads to."""
     if question.prompt.is_label_only:
-        return []
-    return [
-        request_key(question.again(question.first(order.shown), known.reply or ""))
+        return {}
+    return {
+        key: request_key(question.again(question.first(order.shown), known.reply or ""))
         for key, order in asked.items()
         if order.shown is not None
         and (known := completions.get(key)) is not None
         and opinion_of(known, question.scale).state == "unparsed"
-    ]
+    }

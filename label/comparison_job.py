@@ -141,8 +141,11 @@ class ComparisonJob:
         *,
         advance: "Advance",
         tally: CompareTally,
+        asks: bool = True,
     ) -> None:
+        """A job that does not ask reads the answers there are, and leaves the other pairs out."""
         self.tally = tally
+        self._asks = asks
         self._run = run
         self._question = question
         self._price = price
@@ -164,6 +167,7 @@ class ComparisonJob:
             run_id=self._run.run_id,
             timeout_s=self._settings.timeout_s,
             chance=random.Random(self._settings.seed),
+            asks=self._asks,
         )
         queue: asyncio.Queue[Task | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
         try:
@@ -192,7 +196,8 @@ class ComparisonJob:
         while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
             caller.remember(window.completions)
             for group in window.groups:
-                rest = tuple(pair for pair in group if not self._is_settled(pair, window.known))
+                unsettled = (pair for pair in group if not self._is_settled(pair, window.known))
+                rest = tuple(pair for pair in unsettled if not self._is_left_out(pair, window))
                 if rest:
                     await self._meet_canaries(caller, commit)
                     await queue.put((rest, window.known))
@@ -225,6 +230,22 @@ class ComparisonJob:
         if len(verdicts) < len(found):
             return False
         self._settle(pair, verdicts, is_reused=True)
+        return True
+
+    def _is_left_out(self, pair: JudgedPair, window: PairWindow) -> bool:
+        """Whether the pair would need a call that this run must not make."""
+        keys = [
+            order.key
+            for order in pair.orders
+            if order.key is not None and order.comparison_id not in window.known
+        ]
+        if any(key in window.pending for key in keys):
+            self.tally.leave_out(is_pending=True)
+        elif not self._asks and any(key not in window.completions or key in window.broken for key in keys):
+            self.tally.leave_out(is_pending=False)
+        else:
+            return False
+        self._advance(1, words=f"${self.tally.cost_usd:.4f}")
         return True
 
     async def _work(self, caller: Caller, commit: GroupCommit, queue: asyncio.Queue[Task | None]) -> None:

@@ -32,6 +32,10 @@ class CompareTally:
     scale: Scale
     split: Split
     requested: int = 0
+    pending: int = 0
+    """Pairs left out, and not requested, because one of their requests is in an open batch."""
+    unanswered: int = 0
+    """Pairs left out, and not requested, by a run that asks nobody."""
     reused: int = 0
     identical: int = 0
     """Pairs whose responses say the same: a tie without a call."""
@@ -79,6 +83,7 @@ class CompareTally:
             "requested": self.requested,
             "reused": self.reused,
             **{name: fresh[name] for name in counted},
+            "pending": self.pending,
             "cost_usd": round(self.cost_usd, 6),
             "states": self.states,
             "identical": self.identical,
@@ -108,6 +113,12 @@ class CompareTally:
             self.reused += 1
         else:
             self.fresh[merged.state] += 1
+
+    def leave_out(self, *, is_pending: bool) -> None:
+        """Count a pair as one this run is not about."""
+        self.requested -= 1
+        self.pending += is_pending
+        self.unanswered += not is_pending
 
     def note_reason(self, why: str) -> None:
         """Count a reason; past a thousand different ones, new ones are not kept."""

@@ -93,6 +93,8 @@ class Forecast:
     """What a run would do."""
 
     requested: int
+    pending: int
+    """Turns left out, because their request is in an open batch."""
     reused: int
     calls: int
     """One for each turn that is neither rated nor answered; a repair would be one more."""
@@ -127,16 +129,21 @@ def judge_store(
     plan: Sequence[ConversationTurns] | None = None,
     clock: Clock | None = None,
     tally: Tally | None = None,
+    asks: bool = True,
 ) -> JudgeReport:
     """Rate the turns of the store's conversations, or those of PLAN; what is rated already is not asked again.
 
+    Turns whose request is in an open batch are left out. A run that does not ask (ASKS is false) rates what
+    stored answers tell, and leaves the rest out too.
     Raises ProviderStopped, BudgetReached or BadReply when the run cannot go on; what was answered until
     then is kept, and TALLY says how much it is.
     """
     turns = plan_turns(store, settings) if plan is None else plan
     labeler = labeler_of(model, settings.labeler)
     with run_of(store, "label judge", stored_settings(model, price, settings, labeler)) as run:
-        job = RatingJob(run, model, price, settings, labeler=labeler, advance=advance, tally=tally or Tally())
+        job = RatingJob(
+            run, model, price, settings, labeler=labeler, advance=advance, tally=tally or Tally(), asks=asks
+        )
         job.tally.requested = count_turns(turns) * len(job.questions)
         try:
             with ending_on_sigterm():
@@ -182,9 +189,12 @@ def forecast_of(
     labeler: str,
 ) -> Forecast:
     """The same for the turns of SOURCE; QUESTIONS are what canaries are asked with."""
-    requested = reused = calls = n_bytes = 0
+    requested = pending = reused = calls = n_bytes = 0
     for window in source:
         for turn in (turn for turns in window.conversations for turn in turns):
+            if turn.key in window.pending:
+                pending += 1
+                continue
             requested += 1
             reused += turn.key in window.rated
             if turn.key not in window.rated and turn.key not in window.completions:
@@ -197,6 +207,7 @@ def forecast_of(
     completion_tokens = (calls + len(asked)) * EXPECTED_COMPLETION_TOKENS if is_model else 0
     return Forecast(
         requested=requested,
+        pending=pending,
         reused=reused,
         calls=calls,
         canaries=len(asked),

@@ -84,6 +84,10 @@ class Tally:
     """What a run has come to so far."""
 
     requested: int = 0
+    pending: int = 0
+    """Turns left out, and not requested, because their request is in an open batch."""
+    unanswered: int = 0
+    """Turns left out, and not requested, by a run that asks nobody."""
     reused: int = 0
     fresh: Counter[str] = field(default_factory=Counter)
     """State → turns that got it in this run."""
@@ -108,10 +112,17 @@ class Tally:
             "requested": self.requested,
             "reused": self.reused,
             **{state: self.fresh[state] for state in RATING_STATES},
+            "pending": self.pending,
             "cost_usd": round(self.cost_usd, 6),
             "states": {state: self.fresh[state] + self.earlier[state] for state in RATING_STATES},
             "canaries": self.canaries.as_json(),
         }
+
+    def leave_out(self, *, is_pending: bool) -> None:
+        """Count a turn as one this run is not about."""
+        self.requested -= 1
+        self.pending += is_pending
+        self.unanswered += not is_pending
 
     def note_reason(self, why: str) -> None:
         """Count a reason; past a thousand different ones, new ones are not kept."""
@@ -163,9 +174,14 @@ class RatingJob:
         advance: "Advance",
         tally: Tally,
         questions: tuple[Question, ...] | None = None,
+        asks: bool = True,
     ) -> None:
-        """QUESTIONS are what canaries are asked with, as a rule those of the settings."""
+        """QUESTIONS are what canaries are asked with, as a rule those of the settings.
+
+        A job that does not ask reads the answers there are, and leaves the other turns out.
+        """
         self.tally = tally
+        self._asks = asks
         self._run = run
         self._model = model
         self._price = price
@@ -189,6 +205,7 @@ class RatingJob:
             run_id=self._run.run_id,
             timeout_s=self._settings.timeout_s,
             chance=random.Random(self._settings.seed),
+            asks=self._asks,
         )
         queue: asyncio.Queue[tuple[JudgedTurn, ...] | None] = asyncio.Queue(maxsize=4 * pace.lanes.most)
         try:
@@ -216,7 +233,8 @@ class RatingJob:
         while caller.stopped is None and (window := await asyncio.to_thread(next, source, None)) is not None:
             caller.remember(window.completions)
             for turns in window.conversations:
-                rest = tuple(turn for turn in turns if not self._is_rated(turn, window))
+                unrated = [turn for turn in turns if not self._is_rated(turn, window)]
+                rest = tuple(turn for turn in unrated if not self._is_left_out(turn, window))
                 if rest:
                     await self._meet_canaries(caller, commit)
                     await queue.put(rest)
@@ -249,6 +267,17 @@ class RatingJob:
             return False
         self.tally.reused += 1
         self.tally.earlier[state] += 1
+        self._say_progress()
+        return True
+
+    def _is_left_out(self, turn: JudgedTurn, window: Window) -> bool:
+        """Whether the turn would need a call that this run must not make."""
+        if turn.key in window.pending:
+            self.tally.leave_out(is_pending=True)
+        elif not self._asks and (turn.key not in window.completions or turn.key in window.broken):
+            self.tally.leave_out(is_pending=False)
+        else:
+            return False
         self._say_progress()
         return True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Literal
 
+from label.batch_rows import open_keys
 from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion, known_completion
 from label.outcome import needs_repair
@@ -104,6 +105,10 @@ class Window:
     """Request key → state of the rating that exists."""
     completions: dict[str, Completion]
     """Request key → answer that exists, where there is no rating of it yet."""
+    pending: frozenset[str] = frozenset()
+    """Keys of requests without an answer that are in an open batch."""
+    broken: frozenset[str] = frozenset()
+    """Keys of requests whose answer cannot be read."""
 
 
 def planned(reading: "Reading", draw: Draw) -> list[ConversationTurns]:
@@ -147,16 +152,18 @@ def known_of(reading: "Reading", conversations: tuple[tuple[JudgedTurn, ...], ..
     rated = _known_ratings(reading, keys, labeler)
     completions = known_completions(reading, [key for key in keys if key not in rated])
     repairs = _repair_keys([turn for turns in conversations for turn in turns], completions)
-    return Window(conversations, rated, completions | known_completions(reading, repairs))
+    repaired = known_completions(reading, list(repairs.values()))
+    pending = open_keys(reading, [key for key in keys if key not in rated and key not in completions])
+    return Window(conversations, rated, completions | repaired, pending, frozenset(repairs))
 
 
-def _repair_keys(turns: Sequence[JudgedTurn], completions: Mapping[str, Completion]) -> list[str]:
-    """The keys of the repairs that unreadable answers led to, if the run got that far."""
-    return [
-        request_key(turn.question.again(turn.request(), known.reply or ""))
+def _repair_keys(turns: Sequence[JudgedTurn], completions: Mapping[str, Completion]) -> dict[str, str]:
+    """Key of an unreadable answer → key of the repair it leads to."""
+    return {
+        turn.key: request_key(turn.question.again(turn.request(), known.reply or ""))
         for turn in turns
         if (known := completions.get(turn.key)) is not None and needs_repair(known, turn.question.scale)
-    ]
+    }
 
 
 def _paths(

@@ -8,6 +8,9 @@ import duckdb
 
 MEANING = {
     "canaries": "a question with a known answer that was put to a judge beside the real ones",
+    "batch_outcomes": "what became of a request of a batch",
+    "batch_requests": "a request that was put into a batch",
+    "batches": "requests handed to a provider together; a later state is a new row",
     "comparisons": "a verdict on two responses to one prompt, in the order they were shown",
     "completions": "an answer of a chat model, under the hash of the exact request",
     "conversations": "a record of a source: the path of messages it is, and where in which file it stood",

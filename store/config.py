@@ -6,6 +6,8 @@ nearest known one. Keys and secrets never live here; they come from the environm
     [prices."my-model"]            # USD per million tokens
     input = 0.5
     output = 1.5
+    batch_input = 0.25           # half of them unless it is said
+    batch_output = 0.75
 
     [limits."gpt-4"]
     rpm = 500
@@ -33,6 +35,10 @@ class Price:
     output: float
     cached: float | None = None
     """None: as `input`."""
+    batch_input: float | None = None
+    """Of a prompt in a batch; None: half of `input`."""
+    batch_output: float | None = None
+    """Of a reply in a batch; None: half of `output`."""
 
 
 @dataclass(frozen=True, slots=True)

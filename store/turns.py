@@ -62,6 +62,26 @@ def turn(path: Path, mode: Mode, wait_s: float) -> Iterator[None]:
         os.close(main)
 
 
+@contextmanager
+def alone(path: Path, what: str, wait_s: float) -> Iterator[None]:
+    """Be the only process that does WHAT at the store at PATH; the store itself stays free for others.
+
+    Raises StoreBusy after waiting WAIT_S seconds.
+    """
+    side = side_folder(path)
+    side.mkdir(parents=True, exist_ok=True)
+    lock = _locked(side / f"{what}.lock", fcntl.LOCK_EX, time.monotonic() + wait_s)
+    if lock is None:
+        raise StoreBusy(
+            f"another command has been working on the {what} of {path} for {wait_s:g} s;"
+            " try again later or raise --wait"
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _is_lockable(side: Path) -> bool:
     return os.access(side if side.exists() else side.parent, os.W_OK)
 

@@ -88,6 +88,22 @@ REFERENCES = {
             UNION ALL SELECT source_id FROM rewards
         ) AS labels
         WHERE source_id IS NOT NULL AND source_id NOT IN (SELECT source_id FROM sources)""",
+    "batch_request_batch": """
+        SELECT count(*) FROM batch_requests WHERE batch_id NOT IN (SELECT batch_id FROM batches)""",
+    "batch_size": """
+        SELECT count(*) FROM current_batches WHERE n_requests <>
+        (SELECT count(*) FROM batch_requests WHERE batch_requests.batch_id = current_batches.batch_id)""",
+    "batch_outcome_request": """
+        SELECT count(*) FROM batch_outcomes AS outcomes
+        ANTI JOIN batch_requests AS requests USING (batch_id, request_key)""",
+    "batch_outcome_twice": "SELECT count(*) - count(DISTINCT (batch_id, request_key)) FROM batch_outcomes",
+    "batch_outcome_completion": """
+        SELECT count(*) FROM batch_outcomes WHERE state <> 'again'
+        AND request_key NOT IN (SELECT request_key FROM completions)""",
+    "batch_collected": """
+        SELECT count(*) FROM current_batches WHERE state IN ('collected', 'labelled') AND n_requests <>
+        (SELECT count(*) FROM batch_outcomes WHERE batch_outcomes.batch_id = current_batches.batch_id)""",
+    "request_in_two_open_batches": "SELECT count(*) - count(DISTINCT request_key) FROM open_batch_requests",
     "reject_source": "SELECT count(*) FROM rejects WHERE source_id NOT IN (SELECT source_id FROM sources)",
     "reject_twice": "SELECT count(*) - count(DISTINCT (source_id, record_number)) FROM rejects",
     "source_counts": """

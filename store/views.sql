@@ -367,3 +367,37 @@ SELECT
     arg_max_null(record_number, version * 1048576 + seq) AS record_number
 FROM as_of.rewards
 GROUP BY prompt_id, response_id, reward_model, revision;
+
+-- Batches with the last value that each of their rows gave.
+CREATE VIEW as_of.current_batches AS
+SELECT
+    batch_id,
+    arg_max(provider, version * 1048576 + seq) AS provider,
+    arg_max(base_url, version * 1048576 + seq) AS base_url,
+    arg_max(model, version * 1048576 + seq) AS model,
+    arg_max(task, version * 1048576 + seq) AS task,
+    arg_max(settings, version * 1048576 + seq) AS settings,
+    arg_max(price, version * 1048576 + seq) AS price,
+    arg_max(n_requests, version * 1048576 + seq) AS n_requests,
+    arg_max(n_bytes, version * 1048576 + seq) AS n_bytes,
+    arg_max(most_usd, version * 1048576 + seq) AS most_usd,
+    arg_max(state, version * 1048576 + seq) AS state,
+    arg_max(sent_at, version * 1048576 + seq) AS sent_at,
+    arg_max(input_file_id, version * 1048576 + seq) AS input_file_id,
+    arg_max(provider_batch_id, version * 1048576 + seq) AS provider_batch_id,
+    arg_max(provider_status, version * 1048576 + seq) AS provider_status,
+    arg_max(provider_counts, version * 1048576 + seq) AS provider_counts,
+    arg_max(reason, version * 1048576 + seq) AS reason,
+    min(noted_at) AS created_at,
+    max(noted_at) AS noted_at,
+    arg_min(run_id, version * 1048576 + seq) AS run_id
+FROM as_of.batches
+GROUP BY batch_id;
+
+-- Requests that a provider may be working on: nobody else may ask them.
+CREATE VIEW as_of.open_batch_requests AS
+SELECT requests.batch_id, requests.request_key
+FROM as_of.batch_requests AS requests
+JOIN as_of.current_batches AS batches
+    ON requests.batch_id = batches.batch_id
+WHERE batches.state IN ('intended', 'sending', 'submitted');

@@ -5,9 +5,9 @@ several draws.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, RateLimits, well_formed
 from label.chat_models.wire import (
@@ -26,6 +26,10 @@ from store.errors import BadSettings, MissingExtra
 if TYPE_CHECKING:
     import anthropic
     import httpx2
+
+    from label.chat_models.anthropic_batches import AnthropicBatches
+
+Sent = TypeVar("Sent")
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 MESSAGES_VERSION = "2026-10-21"
@@ -60,21 +64,39 @@ class AnthropicModel:
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> ChatReply:
         """One request, one attempt: the SDK's own retries are off."""
+        import httpx2
+
+        response = await self.exchange(
+            lambda client: client.post(
+                "/v1/messages",
+                cast_to=httpx2.Response,
+                body=body_of(request),
+                options={"timeout": timeout_s, "max_retries": 0},
+            )
+        )
+        return self._reply(response)
+
+    async def exchange(self, send: "Callable[[anthropic.AsyncAnthropic], Awaitable[Sent]]") -> Sent:
+        """What SEND brings in one attempt; every error of the SDK becomes a CallError."""
         import anthropic
         import httpx2
 
         try:
-            response = await self._client().post(
-                "/v1/messages",
-                cast_to=httpx2.Response,
-                body=_body(request),
-                options={"timeout": timeout_s, "max_retries": 0},
-            )
+            return await send(self._client())
         except anthropic.APIStatusError as error:
             raise self._status_error(error) from None  # the original shows headers, and with them the key
-        except anthropic.APIConnectionError as error:
+        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:  # the latter while a body is read
             raise connection_error(error, self._secret) from None
-        return self._reply(response)
+
+    def batches(self) -> "AnthropicBatches":
+        """The batch interface beside this one."""
+        from label.chat_models.anthropic_batches import AnthropicBatches
+
+        return AnthropicBatches(self)
+
+    def hidden(self, text: str) -> str:
+        """TEXT without the key, should the server repeat it."""
+        return hidden(text, self._secret)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,7 +113,7 @@ class AnthropicModel:
     def _reply(self, response: "httpx2.Response") -> ChatReply:
         limits = rate_limits(response.headers, datetime.now(UTC))
         try:
-            return _message(
+            return reply_of(
                 json.loads(hidden(response.text, self._secret)),
                 response.headers.get("request-id") or "",
                 limits,
@@ -102,12 +124,12 @@ class AnthropicModel:
     def _status_error(self, error: "anthropic.APIStatusError") -> CallError:
         headers = error.response.headers
         body = error.body if isinstance(error.body, dict) else {}
-        told = body.get("error")
-        message, codes = _told(told if isinstance(told, dict) else {})
+        inner = body.get("error")
+        message, codes = told(inner if isinstance(inner, dict) else {})
         return CallError(
             hidden(message or error.response.text[:EXCERPT_CHARACTERS] or error.message, self._secret),
             status=error.status_code,
-            code=" ".join(codes),
+            code=codes,
             retry_after=headers.get("retry-after"),
             limits=rate_limits(headers, datetime.now(UTC)),
         )
@@ -139,7 +161,8 @@ def _open_client(key: str, base_url: str) -> "anthropic.AsyncAnthropic":
     )
 
 
-def _body(request: ChatRequest) -> dict[str, object]:
+def body_of(request: ChatRequest) -> dict[str, object]:
+    """A request as the interface takes it."""
     system = "\n\n".join(content for role, content in request.messages if role == "system")
     messages = [{"role": role, "content": text} for role, text in request.messages if role != "system"]
     body: dict[str, object] = {"model": request.model, "messages": messages, **request.sampling}
@@ -150,7 +173,8 @@ def _body(request: ChatRequest) -> dict[str, object]:
     return body
 
 
-def _message(body: Mapping[str, Any], request_id: str, limits: RateLimits) -> ChatReply:
+def reply_of(body: Mapping[str, Any], request_id: str, limits: RateLimits) -> ChatReply:
+    """A message as a reply; raises whatever a body that is none leads to."""
     usage = body.get("usage") or {}
     cached = count(usage.get("cache_read_input_tokens")) or 0
     written = count(usage.get("cache_creation_input_tokens")) or 0
@@ -177,11 +201,11 @@ def _refusal_of(body: Mapping[str, Any]) -> str:
     return well_formed(str(why))
 
 
-def _told(error: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """An error's message, with its type and the stable code that names its cause."""
+def told(error: Mapping[str, Any]) -> tuple[str, str]:
+    """An error's message, and its type with the stable code that names its cause."""
     details = error.get("details")
     cause = details.get("error_code") if isinstance(details, dict) else None
-    return str(error.get("message") or ""), [str(word) for word in (cause, error.get("type")) if word]
+    return str(error.get("message") or ""), " ".join(str(word) for word in (cause, error.get("type")) if word)
 
 
 def rate_limits(headers: Mapping[str, str], now: datetime) -> RateLimits:

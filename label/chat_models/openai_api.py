@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, well_formed
+from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, RateLimits, well_formed
 from label.chat_models.wire import (
     EXCERPT_CHARACTERS,
     NO_KEY,
@@ -24,6 +24,10 @@ from store.errors import BadSettings, MissingExtra
 if TYPE_CHECKING:
     import httpx2
     import openai
+
+    from label.chat_models.openai_batches import OpenAIBatches
+
+Sent = TypeVar("Sent")
 
 OPENAI_URL = "https://api.openai.com/v1"
 API_VERSION = "chat.completions/v1"
@@ -77,20 +81,38 @@ class OpenAIModel:
     async def complete(self, request: ChatRequest, timeout_s: float) -> ChatReply:
         """One request, one attempt: the SDK's own retries are off."""
         import httpx2
+
+        response = await self.exchange(
+            lambda client: client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=body_of(request),
+                options={"timeout": timeout_s, "max_retries": 0},
+            )
+        )
+        return self._reply(response)
+
+    async def exchange(self, send: "Callable[[openai.AsyncOpenAI], Awaitable[Sent]]") -> Sent:
+        """What SEND brings in one attempt; every error of the SDK becomes a CallError."""
+        import httpx2
         import openai
 
         try:
-            response = await self._client().post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                body=_body(request),
-                options={"timeout": timeout_s, "max_retries": 0},
-            )
+            return await send(self._client())
         except openai.APIStatusError as error:
             raise self._status_error(error) from None  # the original shows headers, and with them the key
-        except openai.APIConnectionError as error:
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:  # the latter while a body is read
             raise connection_error(error, self._secret) from None
-        return self._reply(response)
+
+    def batches(self) -> "OpenAIBatches":
+        """The batch interface beside this one."""
+        from label.chat_models.openai_batches import OpenAIBatches
+
+        return OpenAIBatches(self)
+
+    def hidden(self, text: str) -> str:
+        """TEXT without the key, should the server repeat it."""
+        return hidden(text, self._secret)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,34 +130,18 @@ class OpenAIModel:
         limits = rate_limits(response.headers)
         try:
             body = json.loads(hidden(response.text, self._secret))
-            choice = body["choices"][0]
-            message = choice["message"]
-            text = _text_of(message.get("content"))
-            usage = body.get("usage") or {}
-            return ChatReply(
-                text=well_formed(text),
-                finish_reason=str(choice.get("finish_reason") or ""),
-                model_returned=str(body.get("model") or ""),
-                request_id=response.headers.get("x-request-id") or str(body.get("id") or ""),
-                prompt_tokens=count(usage.get("prompt_tokens")),
-                cached_tokens=count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0,
-                completion_tokens=count(usage.get("completion_tokens")) or 0,
-                refusal=_refusal_of(message),
-                first_token=_first_token_of(choice),
-                limits=limits,
-            )
+            return reply_of(body, response.headers.get("x-request-id") or "", limits)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise garbage("a chat completion", response.text, self._secret, limits) from error
 
     def _status_error(self, error: "openai.APIStatusError") -> CallError:
         headers = error.response.headers
         body = error.body if isinstance(error.body, dict) else {}
-        codes = [str(body[name]) for name in ("code", "type") if body.get(name)]
-        message = str(body.get("message") or error.response.text[:EXCERPT_CHARACTERS] or error.message)
+        message, code = told(body)
         return CallError(
-            hidden(message, self._secret),
+            hidden(message or error.response.text[:EXCERPT_CHARACTERS] or error.message, self._secret),
             status=error.status_code,
-            code=" ".join(codes),
+            code=code,
             retry_after=headers.get("retry-after"),
             limits=rate_limits(headers),
         )
@@ -170,7 +176,33 @@ def _open_client(key: str, base_url: str) -> "openai.AsyncOpenAI":
     return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0)
 
 
-def _body(request: ChatRequest) -> dict[str, object]:
+def told(error: Mapping[str, Any]) -> tuple[str, str]:
+    """The message of an error, and the provider's words for its kind."""
+    codes = [str(error[name]) for name in ("code", "type") if error.get(name)]
+    return str(error.get("message") or ""), " ".join(codes)
+
+
+def reply_of(body: Mapping[str, Any], request_id: str, limits: RateLimits) -> ChatReply:
+    """A chat completion as a reply; raises whatever a body that is none leads to."""
+    choice = body["choices"][0]
+    message = choice["message"]
+    usage = body.get("usage") or {}
+    return ChatReply(
+        text=well_formed(_text_of(message.get("content"))),
+        finish_reason=str(choice.get("finish_reason") or ""),
+        model_returned=str(body.get("model") or ""),
+        request_id=request_id or str(body.get("id") or ""),
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        cached_tokens=count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0,
+        completion_tokens=count(usage.get("completion_tokens")) or 0,
+        refusal=_refusal_of(message),
+        first_token=_first_token_of(choice),
+        limits=limits,
+    )
+
+
+def body_of(request: ChatRequest) -> dict[str, object]:
+    """A request as the interface takes it."""
     messages = [{"role": role, "content": content} for role, content in request.messages]
     return {"model": request.model, "messages": messages, **_format(request), **request.sampling}
 

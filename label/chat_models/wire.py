@@ -1,8 +1,9 @@
 """What every provider's HTTP interface has: an address, a key that must not leak, counts, limits in headers."""
 
+import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from label.chat import CallError, RateLimits, well_formed
@@ -15,6 +16,9 @@ NO_KEY = "none"
 """Sent to servers of one's own that ask for no key."""
 
 EXCERPT_CHARACTERS = 200
+TRANSFER_TIMEOUT_S = 600.0
+"""For one read or write while a file of requests or results travels."""
+
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -94,3 +98,20 @@ def duration_s(text: str | None) -> float | None:
     if not text or re.fullmatch(f"(?:{DURATION_PART.pattern})+", text) is None:
         return None
     return sum(float(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(text))
+
+
+def whole_body(text: str) -> dict[str, Any]:
+    """The JSON object in TEXT; raises ValueError if it is none."""
+    body = json.loads(text)
+    if not isinstance(body, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - for the reader it is one kind of garbage
+    return body
+
+
+def garbage_line(what: str, text: str) -> CallError:
+    """A part of an answer that cannot be read, its key hidden already; it is paid for all the same."""
+    return CallError(
+        f"the server's answer is not {what}: {text[:EXCERPT_CHARACTERS]!r}",
+        code="garbage",
+        may_be_charged=True,
+    )

@@ -18,7 +18,7 @@ from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.engine.sent import request_row
 from label.label_probability import FirstToken
-from store.errors import PreferablyError, ProviderStopped
+from store.errors import PreferablyError, ProviderStopped, StoreDamaged
 
 CompletionState = Literal["done", "refused", "blocked", "failed"]
 
@@ -71,7 +71,10 @@ class Caller:
         run_id: str,
         timeout_s: float,
         chance: random.Random,
+        asks: bool = True,
     ) -> None:
+        """ASKS is false for a run that reads stored answers only."""
+        self._asks = asks
         self.model = model
         self.budget = budget
         self.price = price
@@ -101,9 +104,11 @@ class Caller:
         Raises ProviderStopped or BudgetReached if no request may be sent any more.
         """
         key = request_key(request)
-        known = self._known.pop(key, None)
+        known = self._known.pop(key, None) if self._asks else self._known.get(key)
         if known is not None:
             return known
+        if not self._asks:
+            raise StoreDamaged(f"the answer to request {key} was to be in the store and is not")
         try:
             return await self._ask(request, key)
         except PreferablyError as error:
@@ -116,11 +121,21 @@ class Caller:
 
     async def _ask(self, request: ChatRequest, key: str) -> Completion:
         attempts = await self._attempts(request)
-        completion = _completion(key, attempts)
+        completion = completion_of(key, attempts)
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        answered_by = attempts.reply.answered_by if attempts.reply else ""
+        row = completion_row(
+            completion,
+            attempts,
+            self.price,
+            provider=f"{self.model.provider} {answered_by or self.model.base_url}".strip(),
+            model=self.model.model,
+            created_at=now,
+            run_id=self._run_id,
+        )
         await asyncio.gather(  # one write and one fsync for both
             self._record("requests", request_row(request, key, now, self._run_id)),
-            self._record("completions", self._row(completion, attempts, now)),
+            self._record("completions", row),
         )
         self._notice(attempts)
         return completion
@@ -155,7 +170,7 @@ class Caller:
                     raise self.stopped
                 cost, sent_at = reserved, self._clock.time()
                 outcome = await self._send(request)
-                cost = self._cost_usd(outcome, reserved)
+                cost = paid_usd(outcome, self.price, reserved)
                 self._note(request, outcome, taken, sent_at)
         finally:
             self.budget.settle(reserved, cost)
@@ -164,18 +179,6 @@ class Caller:
     def _slot(self) -> AbstractAsyncContextManager[object]:
         """A place at a model that works on a few requests at once: waiting for it is not the request's time."""
         return nullcontext() if self._slots is None else self._slots
-
-    def _cost_usd(self, outcome: ChatReply | CallError, reserved: float) -> float:
-        if isinstance(outcome, CallError):
-            return reserved if may_be_charged(outcome) else 0.0
-        if outcome.prompt_tokens is None:
-            return reserved  # a server that tells no usage is assumed to charge the worst case
-        return self.price.cost_usd(
-            outcome.prompt_tokens,
-            outcome.completion_tokens,
-            outcome.cached_tokens,
-            outcome.cache_written_tokens,
-        )
 
     async def _send(self, request: ChatRequest) -> ChatReply | CallError:
         """Send REQUEST once."""
@@ -223,34 +226,48 @@ class Caller:
         if failure.remedy in ("give up", "pace"):
             self._breaker.gave_up(str(error))
 
-    def _row(self, completion: Completion, attempts: Attempts, now: str) -> dict[str, object]:
-        reply = attempts.reply or ChatReply("", "", "")
-        return {
-            "request_key": completion.request_key,
-            "provider": f"{self.model.provider} {reply.answered_by or self.model.base_url}".strip(),
-            "model": self.model.model,
-            "model_returned": reply.model_returned or None,
-            "request_id": reply.request_id or None,
-            "state": completion.state,
-            "reply": completion.reply,
-            "error": completion.error,
-            "logprobs": None
-            if reply.first_token is None
-            else json.dumps(reply.first_token, ensure_ascii=False),
-            "finish_reason": reply.finish_reason or None,
-            "prompt_tokens": None if attempts.reply is None else reply.prompt_tokens,
-            "cached_tokens": None if attempts.reply is None else reply.cached_tokens,
-            "completion_tokens": None if attempts.reply is None else reply.completion_tokens,
-            "cost_usd": completion.cost_usd,
-            "price": self.price.as_json(),
-            "attempts": attempts.tries,
-            "elapsed_s": attempts.elapsed_s,
-            "created_at": now,
-            "run_id": self._run_id,
-        }
+
+def paid_usd(outcome: ChatReply | CallError, price: PriceTag, worst_usd: float) -> float:
+    """What a try cost; its worst case where nobody can know."""
+    if isinstance(outcome, CallError):
+        return worst_usd if may_be_charged(outcome) else 0.0
+    if outcome.prompt_tokens is None:
+        return worst_usd  # a server that tells no usage is assumed to charge the worst case
+    return price.cost_usd(
+        outcome.prompt_tokens,
+        outcome.completion_tokens,
+        outcome.cached_tokens,
+        outcome.cache_written_tokens,
+    )
 
 
-def _completion(key: str, attempts: Attempts) -> Completion:
+def completion_row(
+    completion: Completion, attempts: Attempts, price: PriceTag, **rest: object
+) -> dict[str, object]:
+    """The row of `completions` for what became of a request; REST is what only the caller knows."""
+    reply = attempts.reply or ChatReply("", "", "")
+    return {
+        "request_key": completion.request_key,
+        "model_returned": reply.model_returned or None,
+        "request_id": reply.request_id or None,
+        "state": completion.state,
+        "reply": completion.reply,
+        "error": completion.error,
+        "logprobs": None if reply.first_token is None else json.dumps(reply.first_token, ensure_ascii=False),
+        "finish_reason": reply.finish_reason or None,
+        "prompt_tokens": None if attempts.reply is None else reply.prompt_tokens,
+        "cached_tokens": None if attempts.reply is None else reply.cached_tokens,
+        "completion_tokens": None if attempts.reply is None else reply.completion_tokens,
+        "cost_usd": completion.cost_usd,
+        "price": price.as_json(),
+        "attempts": attempts.tries,
+        "elapsed_s": attempts.elapsed_s,
+        **rest,
+    }
+
+
+def completion_of(key: str, attempts: Attempts) -> Completion:
+    """What became of the request with this KEY."""
     reply, cost_usd = attempts.reply, attempts.cost_usd
     if reply is None:
         given_up: CompletionState = attempts.failure.state if attempts.failure else "failed"

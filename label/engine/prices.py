@@ -12,6 +12,9 @@ from store.errors import BadSettings, MissingExtra
 
 MILLION = 1_000_000
 
+BATCH_SHARE = 0.5
+"""What a batch costs of the price of the same requests one by one, where nobody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class PriceTag:
@@ -26,6 +29,10 @@ class PriceTag:
     """The day the price was looked up."""
     cache_written: float | None = None
     """Of prompt tokens that the provider writes into its cache; None: as `input`."""
+    batch_input: float | None = None
+    """Of prompt tokens in a batch; None: BATCH_SHARE of `input`."""
+    batch_output: float | None = None
+    """Of reply tokens in a batch; None: BATCH_SHARE of `output`."""
 
     def cost_usd(
         self,
@@ -44,6 +51,19 @@ class PriceTag:
         """The most it could cost: every prompt token at the dearest of its prices."""
         dearest = max(self.input, self.cached, self.cache_written or 0.0)
         return (prompt_tokens * dearest + completion_tokens * self.output) / MILLION
+
+    def for_batch(self) -> "PriceTag":
+        """What the same tokens cost in a batch; what a cache saves or adds keeps its proportion."""
+        batch_input = self.input * BATCH_SHARE if self.batch_input is None else self.batch_input
+        share = batch_input / self.input if self.input else 1.0
+        return PriceTag(
+            input=batch_input,
+            cached=self.cached * share if self.input else batch_input,
+            output=self.output * BATCH_SHARE if self.batch_output is None else self.batch_output,
+            source=f"{self.source}, in a batch",
+            date=self.date,
+            cache_written=None if self.cache_written is None else self.cache_written * share,
+        )
 
     def as_json(self) -> str:
         """The price as it is stored with each completion."""
@@ -85,7 +105,15 @@ def is_loopback(base_url: str) -> bool:
 
 def _tag(price: Price, source: str) -> PriceTag:
     cached = price.input if price.cached is None else price.cached
-    return PriceTag(price.input, cached, price.output, source, _today())
+    return PriceTag(
+        price.input,
+        cached,
+        price.output,
+        source,
+        _today(),
+        batch_input=price.batch_input,
+        batch_output=price.batch_output,
+    )
 
 
 def _listed(model: str, base_url: str) -> PriceTag | None:
@@ -96,18 +124,7 @@ def _listed(model: str, base_url: str) -> PriceTag | None:
         raise MissingExtra.of("genai-prices", "judge") from error
     for provider_url in (base_url, None):
         try:
-            return PriceTag(
-                _per_million(model, provider_url, input_tokens=PRICED_TOKENS),
-                _per_million(
-                    model, provider_url, input_tokens=PRICED_TOKENS, cache_read_tokens=PRICED_TOKENS
-                ),
-                _per_million(model, provider_url, output_tokens=PRICED_TOKENS),
-                f"genai-prices {genai_prices.__version__}",
-                _today(),
-                _per_million(
-                    model, provider_url, input_tokens=PRICED_TOKENS, cache_write_tokens=PRICED_TOKENS
-                ),
-            )
+            return _listed_at(model, provider_url, f"genai-prices {genai_prices.__version__}")
         except LookupError:
             continue
     return None
@@ -117,10 +134,30 @@ PRICED_TOKENS = 1000
 """Tokens priced to learn the rate: few, so that surcharges for very long prompts stay out."""
 
 
-def _per_million(model: str, provider_url: str | None, **tokens: int) -> float:
+def _listed_at(model: str, provider_url: str | None, source: str) -> PriceTag:
+    """The rates of one provider; a batch's are left open where the table has none of its own."""
+    fresh, reply = {"input_tokens": PRICED_TOKENS}, {"output_tokens": PRICED_TOKENS}
+    in_usd = _per_million(model, provider_url, **fresh)
+    out_usd = _per_million(model, provider_url, **reply)
+    batch_in = _per_million(model, provider_url, "batch", **fresh)
+    batch_out = _per_million(model, provider_url, "batch", **reply)
+    return PriceTag(
+        in_usd,
+        _per_million(model, provider_url, **fresh, cache_read_tokens=PRICED_TOKENS),
+        out_usd,
+        source,
+        _today(),
+        _per_million(model, provider_url, **fresh, cache_write_tokens=PRICED_TOKENS),
+        batch_input=batch_in if batch_in < in_usd else None,
+        batch_output=batch_out if batch_out < out_usd else None,
+    )
+
+
+def _per_million(model: str, provider_url: str | None, processing: str = "", /, **tokens: int) -> float:
     from genai_prices import Usage, calc_price
 
-    price = calc_price(Usage(**tokens), model, provider_api_url=provider_url)
+    context = {"processing": processing} if processing else None
+    price = calc_price(Usage(**tokens), model, provider_api_url=provider_url, price_context=context)
     return float(price.total_price) * MILLION / PRICED_TOKENS
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from label.engine.budget import Budget
 from label.engine.prices import is_loopback, price_of
-from store.config import Price
+from store.config import Price, load_config
 from store.errors import BadSettings, BudgetReached
 
 
@@ -67,6 +67,24 @@ def test_cached_tokens_cost_what_the_table_says() -> None:
     tag = price_of("gpt-4o", "https://api.openai.com/v1")
     assert tag.cached < tag.input
     assert tag.cost_usd(1000, 0, 1000) == pytest.approx(tag.cached / 1000)
+
+
+def test_a_batch_costs_half_and_keeps_what_a_cache_saves() -> None:
+    tag = price_of("claude-haiku-4-5", "https://api.anthropic.com")
+    batch = tag.for_batch()
+    assert batch.input == pytest.approx(tag.input / 2)
+    assert batch.output == pytest.approx(tag.output / 2)
+    assert batch.cached == pytest.approx(tag.cached / 2)
+    assert batch.cache_written == pytest.approx((tag.cache_written or 0) / 2)
+    assert batch.source == f"{tag.source}, in a batch"
+    assert price_of("m", "", Price(4.0, 8.0)).for_batch().output == 4.0
+
+
+def test_the_settings_file_may_say_what_a_batch_costs(tmp_path) -> None:
+    file = tmp_path / "preferably.toml"
+    file.write_text('[prices."m"]\ninput = 4\noutput = 8\ncached = 1\nbatch_input = 3\nbatch_output = 0\n')
+    tag = price_of("m", "https://judges.example/v1", None, load_config(file).prices).for_batch()
+    assert (tag.input, tag.cached, tag.output) == (3.0, 0.75, 0.0)
 
 
 def test_an_unknown_model_is_refused_unless_it_runs_here() -> None:

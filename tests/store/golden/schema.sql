@@ -1,3 +1,37 @@
+CREATE TABLE batch_outcomes(
+    batch_id VARCHAR NOT NULL,
+    request_key UUID NOT NULL,
+    state VARCHAR NOT NULL,
+    reason VARCHAR,
+    "version" BIGINT NOT NULL);
+CREATE TABLE batch_requests(
+    batch_id VARCHAR NOT NULL,
+    request_key UUID NOT NULL,
+    n_bytes BIGINT NOT NULL,
+    max_tokens BIGINT NOT NULL,
+    "version" BIGINT NOT NULL);
+CREATE TABLE batches(
+    batch_id VARCHAR NOT NULL,
+    provider VARCHAR,
+    base_url VARCHAR,
+    model VARCHAR,
+    task VARCHAR,
+    settings VARCHAR,
+    price VARCHAR,
+    n_requests BIGINT,
+    n_bytes BIGINT,
+    most_usd DOUBLE,
+    state VARCHAR NOT NULL,
+    sent_at TIMESTAMP,
+    input_file_id VARCHAR,
+    provider_batch_id VARCHAR,
+    provider_status VARCHAR,
+    provider_counts VARCHAR,
+    reason VARCHAR,
+    noted_at TIMESTAMP NOT NULL,
+    run_id VARCHAR,
+    "version" BIGINT NOT NULL,
+    seq INTEGER NOT NULL);
 CREATE TABLE canaries(
     canary VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,

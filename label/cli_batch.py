@@ -1,0 +1,405 @@
+"""`label batch`, and the options by which `label judge` and `label compare` ask in batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from store.console import (
+    CONTEXT,
+    echo,
+    echo_json,
+    json_option,
+    note,
+    progress,
+    store_option,
+    table,
+    visible,
+    wait_option,
+)
+from store.errors import BadSettings, TryLater
+
+if TYPE_CHECKING:
+    from label.batch_collect import CollectReport
+    from label.batch_job import BatchForecast, BatchJob, SubmitReport
+    from label.batch_rows import Batch
+    from label.engine.prices import PriceTag
+    from store.db import Store
+
+Command = Callable[..., Any]
+
+settle_option = click.option(
+    "--settle",
+    "settle_s",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After so long, a batch that was sent off and that the provider does not list never arrived.",
+)
+
+wait_batch_option = click.option(
+    "--wait-batch",
+    "wait_batch_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait so long for batches to end, and collect them.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InBatches:
+    """What the user said about asking in batches."""
+
+    is_batch: bool
+    wait_batch_s: float | None
+    settle_s: float
+    batch_price_in: float | None
+    batch_price_out: float | None
+
+    def check(self) -> None:
+        """Raise BadSettings for options of batches without --batch."""
+        if self.is_batch:
+            return
+        given = {
+            "--wait-batch": self.wait_batch_s,
+            "--batch-price-in": self.batch_price_in,
+            "--batch-price-out": self.batch_price_out,
+        }
+        for option, value in given.items():
+            if value is not None:
+                raise BadSettings(f"{option} is about batches; add --batch")
+
+    def priced(self, tag: "PriceTag") -> "PriceTag":
+        """The price with what the user said a batch costs."""
+        return replace(
+            tag,
+            batch_input=tag.batch_input if self.batch_price_in is None else self.batch_price_in,
+            batch_output=tag.batch_output if self.batch_price_out is None else self.batch_price_out,
+        )
+
+
+OPTIONS = (
+    click.option(
+        "--batch",
+        "is_batch",
+        is_flag=True,
+        help="Hand the requests over in batches, at half the price, and end; see label batch.",
+    ),
+    wait_batch_option,
+    settle_option,
+    click.option(
+        "--batch-price-in",
+        type=click.FloatRange(min=0),
+        metavar="USD",
+        help="A million prompt tokens in a batch.  [default: half]",
+    ),
+    click.option(
+        "--batch-price-out",
+        type=click.FloatRange(min=0),
+        metavar="USD",
+        help="A million reply tokens in a batch.  [default: half]",
+    ),
+)
+
+
+def batch_options(command: Command) -> Command:
+    """Add the options above, given to the command together as `in_batches`."""
+
+    @wraps(command)
+    def gathered(**options: Any) -> Any:
+        chosen = InBatches(**{field.name: options.pop(field.name) for field in fields(InBatches)})
+        chosen.check()
+        return command(in_batches=chosen, **options)
+
+    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), gathered)
+
+
+def run_in_batches(
+    store: "Store",
+    job: "BatchJob",
+    price: "PriceTag",
+    in_batches: InBatches,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Hand a command's requests over, or say what would be handed over."""
+    from label.batch_job import forecast_batches, submit_job
+
+    if job.settings.min_canaries is not None:
+        raise BadSettings(
+            "--min-canaries cannot hold a batch back; ask a few without --batch first: --limit 5 --min-canaries …"
+        )
+    job = replace(job, settings=replace(job.settings, canaries=0))
+    tag = in_batches.priced(price)
+    if dry_run:
+        _echo_forecast(forecast_batches(store, job, tag), tag.for_batch(), as_json=as_json)
+        return
+    report = submit_job(store, job, tag, settle_s=in_batches.settle_s)
+    if in_batches.wait_batch_s is None or not any(batch.is_open for batch in report.batches):
+        _echo_submitted(report, as_json=as_json)
+        return
+    note(_submitted(report))
+    ids = [batch.batch_id for batch in report.batches]
+    _collect(store, ids, in_batches.wait_batch_s, in_batches.settle_s, as_json=as_json)
+
+
+def _echo_forecast(expected: "BatchForecast", price: "PriceTag", *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        echo_json({"dry_run": True, **expected.as_json(), "price": asdict(price)})
+        return
+    fates = expected.fates
+    echo(
+        f"{sum(fates.values())} requests: {fates['reused']} labelled already, {fates['answered']} answered,"
+        f" {fates['pending']} in an open batch; {fates['asked']} calls in {_batches(expected.batches)}"
+    )
+    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
+    echo(
+        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
+        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
+    )
+
+
+def _batches(count: int) -> str:
+    return "1 batch" if count == 1 else f"{count} batches"
+
+
+def _submitted(report: "SubmitReport") -> str:
+    fates = report.fates
+    return (
+        f"{sum(fates.values())} requests: {fates['reused']} labelled already, {fates['answered']} answered,"
+        f" {fates['pending']} in an open batch before; {fates['asked']} handed over, at most"
+        f" ${report.cost_usd_at_most:.4f}"
+    )
+
+
+def _echo_submitted(report: "SubmitReport", *, as_json: bool) -> None:
+    from label.batch_job import next_step
+
+    if as_json:
+        echo_json(report.as_json())
+        return
+    echo(_submitted(report))
+    if report.batches:
+        echo(_table(report.batches))
+        note(next_step(report.batches))
+    elif report.fates["answered"]:
+        note("next: the same command without --batch turns the stored answers into labels")
+    elif report.fates["pending"]:
+        note("next: label batch status, and label batch collect once they have ended")
+
+
+def _table(batches: "Sequence[Batch]") -> str:
+    rows = [
+        (
+            batch.batch_id,
+            batch.task,
+            batch.model,
+            batch.state,
+            batch.provider_status or "",
+            batch.n_requests,
+            _in_words(batch),
+            f"{batch.created_at:%Y-%m-%d %H:%M:%S}",
+            batch.reason or "",
+        )
+        for batch in batches
+    ]
+    names = ("batch", "task", "model", "state", "provider says", "requests", "counts", "made (UTC)", "why")
+    return table(names, rows)
+
+
+def _in_words(batch: "Batch") -> str:
+    """What became of a batch's requests, or what the provider says will."""
+    from json import loads
+
+    counts = batch.outcomes or loads(batch.provider_counts or "{}")
+    return visible(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@click.group(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  label judge --model gpt-4 --batch --max-cost 20
+  label batch status
+  label batch collect
+""",
+)
+def batch() -> None:
+    """Look after batches: requests handed over together, answered within a day, at half the price.
+
+    `label judge --batch` and `label compare --batch` make them. A request in an open batch is asked nowhere
+    else: not online, and not in another batch.
+    """
+
+
+@batch.command(
+    epilog="""\b
+Examples:
+  label batch submit
+  label batch submit --settle 600 --json
+"""
+)
+@settle_option
+@wait_option
+@json_option
+@store_option
+def submit(settle_s: float, wait_s: float, as_json: bool, store_path: Path) -> None:
+    """Hand over batches that were made and have not arrived: after a crash, a full account, an outage.
+
+    One whose submission nobody saw the end of is looked for at the provider first, and adopted if it is there.
+    """
+    from label.batch_job import next_step, submit_waiting
+    from store.db import Store
+
+    handed = submit_waiting(Store(store_path, wait_s=wait_s), settle_s=settle_s)
+    if as_json:
+        echo_json({"batches": [one.as_json() for one in handed]})
+        return
+    if not handed:
+        echo("every batch has arrived; new ones are made by label judge --batch and label compare --batch")
+        return
+    echo(_table(handed))
+    note(next_step(handed))
+
+
+@batch.command(
+    epilog="""\b
+Examples:
+  label batch status
+  label batch status --stored --json
+"""
+)
+@click.option("--stored", is_flag=True, help="Show what the store knows; ask no provider.")
+@settle_option
+@wait_option
+@json_option
+@store_option
+def status(stored: bool, settle_s: float, wait_s: float, as_json: bool, store_path: Path) -> None:
+    """List batches with their state and counts, as their providers see them now.
+
+    States are intended (not sent yet), sending (sent off, arrival not seen), submitted, collected,
+    labelled, rejected (by the provider) and abandoned.
+    """
+    from label.batch_collect import Patience, refresh_batches
+    from label.batch_rows import read_batches
+    from store.db import Store
+
+    store = Store(store_path, wait_s=wait_s)
+    if stored:
+        batches, problems = read_batches(store), list[str]()
+    else:
+        batches, problems = refresh_batches(store, Patience(settle_s))
+    if as_json:
+        echo_json({"batches": [one.as_json() for one in batches], "problems": problems})
+    else:
+        echo(_table(batches) if batches else "no batches")
+    if problems:
+        raise TryLater("; ".join(problems))
+
+
+@batch.command(
+    epilog="""\b
+Examples:
+  label batch collect
+  label batch collect --wait-batch 86400
+  label batch collect pb-0f8d0c1e5a5f4c7e --json
+"""
+)
+@click.argument("batch_ids", nargs=-1)
+@wait_batch_option
+@settle_option
+@wait_option
+@json_option
+@store_option
+def collect(
+    *,
+    batch_ids: tuple[str, ...],
+    wait_batch_s: float | None,
+    settle_s: float,
+    wait_s: float,
+    as_json: bool,
+    store_path: Path,
+) -> None:
+    """Take in the answers of batches that have ended, and turn them into labels.
+
+    Answers are stored as if they had been asked one by one. A request that came back without one (expired,
+    cancelled, missing, a failing provider) may be asked again: repeat the command that made the batch, with
+    --batch or without. An answer that cannot be read is repaired by the same command without --batch.
+    """
+    from store.db import Store
+
+    store = Store(store_path, wait_s=wait_s)
+    _collect(store, batch_ids, wait_batch_s or 0.0, settle_s, as_json=as_json)
+
+
+def _collect(
+    store: "Store", batch_ids: Sequence[str], wait_batch_s: float, settle_s: float, *, as_json: bool
+) -> None:
+    from label.batch_collect import Patience, collect_batches
+
+    patience = Patience(settle_s, wait_batch_s)
+    with progress("collecting") as advance:
+        report = collect_batches(store, patience, advance=advance, only=batch_ids)
+    if as_json:
+        echo_json(report.as_json())
+    else:
+        _echo_collected(report)
+    for reason in report.reasons():
+        note(f"no answer: {reason}")
+
+
+def _echo_collected(report: "CollectReport") -> None:
+    counts = report.taken.counts()
+    states = ", ".join(f"{counts[name]} {name}" for name in ("done", "refused", "blocked", "failed", "again"))
+    echo(f"{counts['requests']} requests: {states}; ${report.taken.cost_usd:.4f}")
+    if counts["unknown"]:
+        note(f"{counts['unknown']} result lines belong to no request of their batch, or cannot be read")
+    for labels in report.labels:
+        tally = labels.tally.counts()
+        words = ", ".join(
+            f"{tally[name]} {name}" for name in ("reused", "done", "unparsed", "refused", "blocked", "failed")
+        )
+        echo(f"labels by {labels.labeler}: {words}; {labels.tally.unanswered} without a readable answer")
+    if report.open:
+        echo(_table(report.open))
+        note("not ended yet; next: label batch collect, later")
+    for command in report.commands:
+        note(f"some requests came back without an answer; next: {command}")
+
+
+@batch.command(
+    epilog="""\b
+Examples:
+  label batch cancel pb-0f8d0c1e5a5f4c7e
+"""
+)
+@click.argument("batch_ids", nargs=-1, required=True)
+@settle_option
+@wait_option
+@json_option
+@store_option
+def cancel(
+    batch_ids: tuple[str, ...], settle_s: float, wait_s: float, as_json: bool, store_path: Path
+) -> None:
+    """Have batches end early; what is answered by then is paid for, and can be collected.
+
+    A batch that never arrived is given up, and its requests may be asked elsewhere.
+    """
+    from label.batch_collect import Patience, cancel_batches
+    from store.db import Store
+
+    cancelled = cancel_batches(Store(store_path, wait_s=wait_s), batch_ids, Patience(settle_s))
+    if as_json:
+        echo_json({"batches": [one.as_json() for one in cancelled]})
+    else:
+        echo(_table(cancelled) if cancelled else "none of these is open any more")
+
+
+COMMANDS = (batch,)
