@@ -228,10 +228,11 @@ def _say_kept_classes(report: "IngestReport") -> None:
 @wait_option
 @json_option
 def stats(tokenizer: Path | None, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
-    """Show conversations, rounds and mean lengths by source and by class.
+    """Show conversations, rounds, turns, mean lengths and who wrote the answers, by source and by class.
 
-    The columns are those of Camels, Table 1. Prompts are the user's turns, completions the assistant's;
-    a round is an answer to a user's turn. Dropped and superseded conversations are left out.
+    The columns are those of Camels, Table 1, and of Xwin, Table 1. Prompts are the user's turns,
+    completions the assistant's, a conversation both together; a round is an answer to a user's turn.
+    Dropped and superseded conversations are left out.
 
     \b
     Examples:
@@ -252,9 +253,15 @@ def stats(tokenizer: Path | None, store_path: Path, at: str | None, wait_s: floa
         )
         return
     for heading, groups in (("source", found.sources), ("class", found.classes)):
-        columns = (heading, "conversations", "rounds", f"prompt ({found.unit})", f"completion ({found.unit})")
+        columns = (
+            *(heading, "conversations", "rounds", f"prompt ({found.unit})", f"completion ({found.unit})"),
+            *("turns", f"conversation ({found.unit})", "sourced from"),
+        )
         rows = [
-            (group.name, group.conversations, group.rounds, group.mean_prompt, group.mean_completion)
+            (
+                *(group.name, group.conversations, group.rounds, group.mean_prompt, group.mean_completion),
+                *(group.turns, group.mean_conversation, group.sourced_from),
+            )
             for group in groups
         ]
         echo(table(columns, rows))
@@ -269,6 +276,9 @@ def _group_as_dict(group: "Group") -> dict[str, object]:
         "rounds": group.rounds,
         "mean_prompt_tokens": group.mean_prompt,
         "mean_completion_tokens": group.mean_completion,
+        "turns": group.turns,
+        "mean_conversation_tokens": group.mean_conversation,
+        "sourced_from": [{"model": label, "conversations": count} for label, count in group.models],
     }
 
 

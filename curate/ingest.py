@@ -136,6 +136,8 @@ class Source:
     path: Path
     inspection: Inspection
     settings: IngestSettings
+    twins: tuple[str, ...] = ()
+    """Other files that hold the same, and are not read again."""
 
 
 @dataclass(slots=True)
@@ -197,7 +199,7 @@ def ingest_files(
     """
     reader_name = _checked_reader(reader_name, settings)
     inputs = inputs_of(reader_name, paths)
-    sources = list({source.source_id: source for source in _sources(inputs, settings)}.values())
+    sources = _each_once(_sources(inputs, settings))
     tell = advance or (lambda _amount: None)
     if settings.is_dry_run:
         return IngestReport([_dry_run(store, source, tell) for source in sources])
@@ -254,8 +256,18 @@ def _sources(inputs: Sequence[Input], settings: IngestSettings) -> Iterator[Sour
             reader(path, settings.for_reader()), None
         )  # raises BadInput if its beginning is not of the format
         source_id = digest_of("s1", inspection.sha256, one.reader, settings.identity())
-        name = settings.name or path.name
+        name = settings.name or one.name
         yield Source(source_id, name, one.reader, one.why, path, inspection, settings)
+
+
+def _each_once(sources: Iterator[Source]) -> list[Source]:
+    """The sources, those of the same content as one: the first, which says so."""
+    found: dict[bytes, Source] = {}
+    for source in sources:
+        first = found.setdefault(source.source_id, source)
+        if first.path != source.path:
+            found[source.source_id] = replace(first, twins=(*first.twins, str(source.path)))
+    return list(found.values())
 
 
 class Intake:
@@ -470,6 +482,7 @@ def _limited(source: Source, remarks: list[str]) -> Iterator[Item]:
     limit, label = source.settings.limit, source.settings.model_label
     if source.why:
         remarks.append(f"read as {source.reader}: {source.why}")
+    remarks += [f"{twin} holds the same and is taken once" for twin in source.twins]
     for item in READERS.load(source.reader)(source.path, source.settings.for_reader()):
         if isinstance(item, Remark):
             remarks.append(item.text)

@@ -21,6 +21,8 @@ class Input:
     """One file, or one folder that is a data set."""
 
     path: Path
+    name: str
+    """What it is called: its file name, or its path in the folder that was named."""
     reader: str
     why: str
     """How the format was found; empty where it was named."""
@@ -33,19 +35,20 @@ def inputs_of(reader: str, paths: Sequence[Path]) -> list[Input]:
     """
     files = [file for path in paths for file in _files(path)]
     if reader != AUTO:
-        return [Input(file, reader, "") for file in files]
-    found = [(file, detect(file)) for file in files]
-    return [Input(file, one.reader, one.why) for file, one in found]
+        return [Input(file, name, reader, "") for file, name in files]
+    found = [(file, name, detect(file)) for file, name in files]
+    return [Input(file, name, one.reader, one.why) for file, name, one in found]
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path) -> Iterator[tuple[Path, str]]:
+    """The inputs at PATH, each with its name."""
     if not path.is_dir() or is_saved_dataset(path):
-        yield path
+        yield path, path.name
         return
     found = list(_data_files(path))
     if not found:
         raise BadInput(f"{path} is a folder without data files ({', '.join(ENDINGS)}, also packed)")
-    yield from found
+    yield from ((file, file.relative_to(path).as_posix()) for file in found)
 
 
 def _data_files(folder: Path) -> Iterator[Path]:

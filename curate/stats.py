@@ -1,7 +1,8 @@
-"""What a store holds, by source and by class: the columns of Camels, Table 1.
+"""What a store holds, by source and by class: the columns of Camels, Table 1, and of Xwin, Table 1.
 
 Rounds are answers that directly follow a user's turn. Lengths are means over turns: prompts are the
-user's turns, completions the assistant's. Every distinct message is measured once, set-based.
+user's turns, completions the assistant's; a conversation is as long as both together. Every distinct
+message is measured once, set-based.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ Count = Callable[[Sequence[str]], list[int]]
 """The length of each of some texts."""
 
 BATCH_TEXTS = 2_000
+MODELS_SHOWN = 2
+NOT_SAID = "not said"
 
 TEXTS = """
 SELECT CAST(message_id AS VARCHAR) AS message_id, content
@@ -38,6 +41,31 @@ class Group:
     """Mean length of a user's turn; None without any."""
     mean_completion: float | None
     """Mean length of an assistant's turn; None without any."""
+    turns: float | None = None
+    """Mean number of the user's turns; None without conversations."""
+    mean_conversation: float | None = None
+    """Mean length of a conversation; None without any."""
+    models: tuple[tuple[str, int], ...] = ()
+    """(model label, conversations), the most frequent first; empty where the file did not say."""
+
+    @property
+    def sourced_from(self) -> str:
+        """Who wrote the answers, as far as the files say, in a few words."""
+        if len(self.models) == 1:
+            return self.models[0][0] or NOT_SAID
+        shown = [
+            f"{label or NOT_SAID} {_percent(count / self.conversations)}"
+            for label, count in self.models[:MODELS_SHOWN]
+        ]
+        n_more = len(self.models) - len(shown)
+        return ", ".join([*shown, f"{n_more} more"] if n_more else shown)
+
+
+def _percent(share: float) -> str:
+    """A share in whole percent; neither all nor nothing is rounded to one."""
+    if share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +111,28 @@ SUM_UP = """
 count(conversations.conversation_id) AS conversations,
 sum(coalesce(rounds, 0))::DOUBLE / nullif(count(conversations.conversation_id), 0) AS rounds,
 sum(prompt_length)::DOUBLE / nullif(sum(prompts), 0) AS mean_prompt,
-sum(completion_length)::DOUBLE / nullif(sum(completions), 0) AS mean_completion
+sum(completion_length)::DOUBLE / nullif(sum(completions), 0) AS mean_completion,
+sum(coalesce(prompts, 0))::DOUBLE / nullif(count(conversations.conversation_id), 0) AS turns,
+(sum(coalesce(prompt_length, 0)) + sum(coalesce(completion_length, 0)))::DOUBLE
+    / nullif(count(conversations.conversation_id), 0) AS mean_conversation
+"""
+
+MODELS_BY_SOURCE = """
+SELECT CAST(source_id AS VARCHAR) AS name, model, count(*) AS conversations
+FROM current_conversations
+GROUP BY ALL
+ORDER BY conversations DESC, model
+"""
+
+MODELS_BY_CLASS = """
+SELECT class AS name, model, count(*) AS conversations
+FROM current_conversations
+GROUP BY ALL
+ORDER BY conversations DESC, model
 """
 
 BY_SOURCE = f"""
-SELECT sources.name, {SUM_UP}
+SELECT CAST(sources.source_id AS VARCHAR) AS key, sources.name, {SUM_UP}
 FROM current_sources AS sources
 LEFT JOIN current_conversations AS conversations ON conversations.source_id = sources.source_id
 LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
@@ -96,7 +141,7 @@ ORDER BY sources.name, sources.source_id
 """
 
 BY_CLASS = f"""
-SELECT conversations.class AS name, {SUM_UP}
+SELECT conversations.class AS key, conversations.class AS name, {SUM_UP}
 FROM current_conversations AS conversations
 LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
 GROUP BY conversations.class
@@ -114,9 +159,17 @@ def measure(store: "Store", tokenizer: Path | None = None) -> Stats:
         _measure_texts(reading, count)
         reading.con.execute(MEASURE_TURNS)
         reading.con.execute(MEASURE_CONVERSATIONS)
-        sources = [Group(**row) for row in reading.dicts(BY_SOURCE)]
-        classes = [Group(**row) for row in reading.dicts(BY_CLASS)]
+        sources = _groups(reading, BY_SOURCE, MODELS_BY_SOURCE)
+        classes = _groups(reading, BY_CLASS, MODELS_BY_CLASS)
     return Stats("words" if tokenizer is None else "tokens", sources, classes)
+
+
+def _groups(reading: "Reading", measures: str, labels: str) -> list[Group]:
+    models: dict[str, list[tuple[str, int]]] = {}
+    for name, model, count in reading.rows(labels):
+        models.setdefault(name, []).append((model, count))
+    rows = reading.dicts(measures)
+    return [Group(**row, models=tuple(models.get(key, ()))) for row in rows for key in (row.pop("key"),)]
 
 
 def count_words(texts: Sequence[str]) -> list[int]:

@@ -46,7 +46,7 @@ def _leaves(mapping: dict[str, Any]) -> list[str]:
     for name, node in mapping.items():
         if not isinstance(node, dict):
             raise Unreadable(f"node {name[:80]} is {kind_of(node)}, not an object")
-    parents = {node.get("parent") for node in mapping.values()}
+    parents = {parent for node in mapping.values() if isinstance(parent := node.get("parent"), str)}
     leaves = [name for name in mapping if name not in parents]
     if not leaves:
         raise Unreadable("the message tree has no leaf: its nodes form a ring")

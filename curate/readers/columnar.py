@@ -39,6 +39,7 @@ def inspect(path: Path) -> Inspection:
 
     Raises BadInput if the content expands beyond MAX_EXPANSION.
     """
+    expanded = _checked_size(path)
     files = [file for file, _ in _files(path)]
     digest = hashlib.sha256()
     for file in files:
@@ -47,11 +48,17 @@ def inspect(path: Path) -> Inspection:
         with file.open("rb") as opened:
             while block := opened.read(CHUNK_BYTES):
                 digest.update(block)
-    size = sum(file.stat().st_size for file in files)
-    expanded = sum(map(_expanded_bytes, files))
-    if expanded > EXPANSION_GRACE_BYTES and expanded > MAX_EXPANSION * size:
-        raise BadInput(f"{path} expands to more than {MAX_EXPANSION} times its size; it is not read")
     return Inspection(digest.hexdigest(), stored_bytes(path), expanded)
+
+
+def _checked_size(path: Path) -> int:
+    files = [file for file, _ in _files(path)]
+    expanded = sum(map(_expanded_bytes, files))
+    if expanded > EXPANSION_GRACE_BYTES and expanded > MAX_EXPANSION * sum(
+        file.stat().st_size for file in files
+    ):
+        raise BadInput(f"{path} expands to more than {MAX_EXPANSION} times its size; it is not read")
+    return expanded
 
 
 def stored_bytes(path: Path) -> int:
@@ -123,6 +130,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def read(path: Path) -> Iterator[TableRow]:
     """Every row; of a folder with several splits, split after split, each row with its `split`."""
+    _checked_size(path)
     number = 0
     for file, split in _files(path):
         for values in _rows(file):

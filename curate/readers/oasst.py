@@ -72,7 +72,7 @@ def _reason_against(node: object) -> str | None:
     if not isinstance(node, dict):
         return f"a message is {kind_of(node)}, not an object"
     name = f"message {str(node.get('message_id'))[:80]}"
-    if node.get("role") not in ROLE_OF:
+    if not isinstance(node.get("role"), str) or node["role"] not in ROLE_OF:
         return f"{name}: no role is known for {str(node.get('role'))[:80]!r}"
     if not isinstance(node.get("text"), str):
         return f"{name}: its text is {kind_of(node.get('text'))}, not text"
@@ -207,12 +207,12 @@ def _tree_of(row: Row) -> str:
 def _grown(tree: _Tree, row: Row) -> Iterator[Row | Reject]:
     """The messages of a tree, hung under one another; one that hangs on nothing is a reject."""
     line, offset = tree.place
-    by_id = {node.get("message_id"): node for node in tree.nodes}
+    by_id = {str(node.get("message_id")): node for node in tree.nodes}
     for node in tree.nodes:
         node["replies"] = []
     roots: list[Node] = []
     for node in tree.nodes:
-        parent = by_id.get(node.get("parent_id"))
+        parent = by_id.get(str(node.get("parent_id")))
         if node.get("parent_id") is None:
             roots.append(node)
         elif parent is not None:

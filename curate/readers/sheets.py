@@ -81,6 +81,7 @@ def table_of(path: Path) -> "pl.DataFrame":
         raise MissingExtra.of("fastexcel", "sheets") from error
     import polars as pl
 
+    _expanded_bytes(path)
     try:
         return pl.read_excel(path, infer_schema_length=0)
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:

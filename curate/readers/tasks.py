@@ -116,9 +116,9 @@ def _instances(fields: Fields, key: str) -> list[Fields]:
     found = fields.need_list(key)
     if not found:
         raise Unreadable(f"{key} is empty")
-    odd = next((one for one in found if not isinstance(one, dict)), None)
-    if odd is not None:
-        raise Unreadable(f"{key} holds {kind_of(odd)}, not an object")
+    odd = [one for one in found if not isinstance(one, dict)]
+    if odd:
+        raise Unreadable(f"{key} holds {kind_of(odd[0])}, not an object")
     return [Fields(one) for one in found]
 
 

@@ -111,6 +111,17 @@ def test_auto_takes_a_folder_of_several_formats_and_repeats_nothing(curate, tmp_
     assert again["new_conversations"] == 0
 
 
+def test_a_file_in_a_folder_is_called_by_its_path_in_it_and_a_second_copy_is_named(curate, tmp_path):
+    for name in ("task1", "task2", "task3"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        texts = "same" if name != "task3" else "other"
+        (tmp_path / "all" / name / "train.json").write_text(json.dumps([{**CHAT, "id": texts}]))
+    found = json.loads(curate("ingest", "sharegpt", tmp_path / "all", "--json")[1])
+    assert [file["name"] for file in found["files"]] == ["task1/train.json", "task3/train.json"]
+    assert "task2/train.json holds the same and is taken once" in found["files"][0]["remarks"][0]
+    assert found["read"] == 2
+
+
 def test_auto_takes_nothing_where_one_file_is_not_clear(curate, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([CHAT]))
     (tmp_path / "b.json").write_text('[{"x": 1}]')

@@ -75,7 +75,11 @@ def test_stats_prints_both_tables_with_the_unit_in_the_heading(curate, corpus):
     out = curate("stats")[1]
     assert "prompt (words)" in out
     found = json.loads(curate("stats", "--json")[1])
-    expected = {"conversations": 1, "rounds": 1.0, "mean_prompt_tokens": 2.0, "mean_completion_tokens": 1.0}
+    expected = {
+        **{"conversations": 1, "rounds": 1.0, "mean_prompt_tokens": 2.0, "mean_completion_tokens": 1.0},
+        **{"turns": 1.0, "mean_conversation_tokens": 3.0},
+        "sourced_from": [{"model": "gpt-4", "conversations": 1}],
+    }
     assert found["sources"] == [{"name": "a.json", **expected}]
     assert found["classes"] == [{"name": "GPT4", **expected}]
     assert found["unit"] == "words"

@@ -16,6 +16,11 @@ def record(number: int, model: str, *turns: tuple[str, str]) -> dict[str, object
     }
 
 
+def camels(group: Group) -> tuple[object, ...]:
+    """The columns of Camels, Table 1."""
+    return group.name, group.conversations, group.rounds, group.mean_prompt, group.mean_completion
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     first = [
@@ -39,14 +44,36 @@ def test_rounds_and_lengths_are_means_over_conversations_and_turns(store):
     found = measure(store)
     assert found.unit == "words"
     assert found.sources == [
-        Group("a.json", 3, 1.0, (2 + 1 + 2 + 3) / 4, (1 + 3 + 1 + 1) / 4),
-        Group("b.json", 1, 1.0, 0.0, 2.0),
+        Group(
+            "a.json",
+            3,
+            1.0,
+            (2 + 1 + 2 + 3) / 4,
+            (1 + 3 + 1 + 1) / 4,
+            turns=4 / 3,
+            mean_conversation=(7 + 3 + 4) / 3,
+            models=(("gpt-4", 2), ("", 1)),
+        ),
+        Group("b.json", 1, 1.0, 0.0, 2.0, turns=1.0, mean_conversation=2.0, models=(("gpt-3.5-turbo", 1),)),
     ]
-    assert found.classes == [
-        Group("GPT3", 1, 1.0, 0.0, 2.0),
-        Group("GPT4", 2, 1.5, (2 + 1 + 2) / 3, (1 + 3 + 1) / 3),
-        Group("unknown", 1, 0.0, 3.0, 1.0),
+    assert [camels(group) for group in found.classes] == [
+        ("GPT3", 1, 1.0, 0.0, 2.0),
+        ("GPT4", 2, 1.5, (2 + 1 + 2) / 3, (1 + 3 + 1) / 3),
+        ("unknown", 1, 0.0, 3.0, 1.0),
     ]
+
+
+def test_turns_are_the_users_and_a_conversation_is_as_long_as_its_turns(store):
+    by_class = {group.name: (group.turns, group.mean_conversation) for group in measure(store).classes}
+    assert by_class == {"GPT3": (1.0, 2.0), "GPT4": (1.5, 5.0), "unknown": (1.0, 4.0)}
+
+
+def test_who_wrote_the_answers_is_said_in_a_few_words(store):
+    found = measure(store).sources
+    assert [group.sourced_from for group in found] == ["gpt-4 67%, not said 33%", "gpt-3.5-turbo"]
+    many = Group("x", 4, None, None, None, models=(("a", 2), ("b", 1), ("", 1)))
+    assert many.sourced_from == "a 50%, b 25%, 1 more"
+    assert Group("x", 0, None, None, None).sourced_from == ""
 
 
 def test_dropped_conversations_do_not_count(store):
@@ -57,7 +84,9 @@ def test_dropped_conversations_do_not_count(store):
             " 'a test' AS reason, NULL AS evidence, 'test' AS decided_by, TIMESTAMP '2026-01-01' AS decided_at,"
             " NULL AS run_id FROM conversations WHERE model = ''",
         )
-    assert measure(store).sources[0] == Group("a.json", 2, 1.5, 5 / 3, 5 / 3)
+    assert measure(store).sources[0] == Group(
+        "a.json", 2, 1.5, 5 / 3, 5 / 3, turns=1.5, mean_conversation=5.0, models=(("gpt-4", 2),)
+    )
 
 
 def test_a_source_whose_conversations_another_had_before_is_listed_with_none(store, tmp_path):
@@ -75,7 +104,7 @@ def test_lengths_can_be_in_tokens(store, tmp_path):
     transformers.PreTrainedTokenizerFast(tokenizer_object=model).save_pretrained(tmp_path / "tokenizer")
     found = measure(store, tmp_path / "tokenizer")
     assert found.unit == "tokens"
-    assert found.sources[1] == Group("b.json", 1, 1.0, 0.0, 3.0)
+    assert camels(found.sources[1]) == ("b.json", 1, 1.0, 0.0, 3.0)
 
 
 def test_an_earlier_version_shows_the_earlier_numbers(store):
