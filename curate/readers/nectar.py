@@ -36,8 +36,11 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     given = [need_object(one, "an answer") for one in fields.need_list("answers")]
     if not given:
         raise Unreadable("no answers")
-    draws: dict[object, count[int]] = defaultdict(count)
-    answers = tuple(_answer(one, next(draws[one.get("answer")]), around) for one in given)
+    draws: dict[str, count[int]] = defaultdict(count)
+    texts = [need_text_in(one.get("answer"), "an answer's text") for one in given]
+    answers = tuple(
+        _answer(one, text, next(draws[text]), around) for one, text in zip(given, texts, strict=True)
+    )
     yield Told(prompt, answers, metadata=fields.rest())
 
 
@@ -46,7 +49,7 @@ def _prompt_of(text: str) -> Messages:
     return turns[:-1] if turns[-1][0] == "assistant" and not turns[-1][1].strip() else turns
 
 
-def _answer(one: dict[str, object], draw_index: int, around: Around) -> Answer:
+def _answer(one: dict[str, object], text: str, draw_index: int, around: Around) -> Answer:
     rank = need_number(one.get("rank"), "a rank")
     model = one.get("model")
     rating = rated(
@@ -58,7 +61,6 @@ def _answer(one: dict[str, object], draw_index: int, around: Around) -> Answer:
         aspect="rank",
         draw_index=draw_index,
     )
-    text = need_text_in(one.get("answer"), "an answer's text")
     return Answer(text, model if isinstance(model, str) else "", ratings=(rating,))
 
 

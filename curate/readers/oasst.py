@@ -20,6 +20,8 @@ ROLE_OF = {"prompter": "user", "user": "user", "assistant": "assistant"}
 LABELER = "oasst-volunteers"
 RANKING = "oasst-ranking"
 REVIEW = "oasst-review"
+RANK_SCALE = "minus-rank"
+"""-1 is the best, so that the higher number is the better answer."""
 ANCESTRY = ("replies", "text", "role", "parent_id", "message_tree_id", "user_id")
 """What a message says of its place in the tree, and who wrote it: not repeated in the metadata."""
 
@@ -124,12 +126,12 @@ def _draft(path: tuple[Rated, ...], about: str | None, told: set[int]) -> Draft:
 
 
 def _ratings_of(one: Rated) -> Iterator[Rating]:
-    """What the volunteers said of an answer: its rank among its siblings, 0 the best, and its labels."""
+    """What the volunteers said of an answer: its rank among its siblings, 0 the best there, and its labels."""
     if one.role != "assistant":
         return
     rank = one.node.get("rank")
     if isinstance(rank, int | float) and not isinstance(rank, bool):
-        yield Rating(LABELER, "person", RANKING, "rank", float(rank), aspect="rank")
+        yield Rating(LABELER, "person", RANKING, RANK_SCALE, -1 - float(rank), aspect="rank")
     for aspect, value in _labels_of(one.node.get("labels")):
         yield Rating(LABELER, "person", REVIEW, "0-1", value, aspect=aspect)
 

@@ -25,13 +25,16 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     completions = [need_object(one, "a completion") for one in fields.need_list("completions")]
     if not completions:
         raise Unreadable("no completions")
-    draws = {text: count() for text in (one.get("response") for one in completions)}
-    answers = [_answer(one, next(draws[one.get("response")]), around) for one in completions]
+    texts = [need_text_in(one.get("response"), "a completion's response") for one in completions]
+    draws = {text: count() for text in texts}
+    answers = [
+        _answer(one, text, next(draws[text]), around) for one, text in zip(completions, texts, strict=True)
+    ]
     rest = [{key: one[key] for key in one if key not in ("response", "annotations")} for one in completions]
     yield Told(prompt, tuple(answers), metadata=fields.rest([("completions", rest)]))
 
 
-def _answer(completion: dict[str, object], draw_index: int, around: Around) -> Answer:
+def _answer(completion: dict[str, object], text: str, draw_index: int, around: Around) -> Answer:
     """DRAW_INDEX tells apart the ratings of equal texts of several models."""
     annotations = need_object(completion.get("annotations"), "annotations")
     ratings = [
@@ -40,7 +43,6 @@ def _answer(completion: dict[str, object], draw_index: int, around: Around) -> A
         if said is not None
     ]
     model = completion.get("model")
-    text = need_text_in(completion.get("response"), "a completion's response")
     return Answer(text, model if isinstance(model, str) else "", ratings=tuple(ratings))
 
 

@@ -147,7 +147,7 @@ def test_one_command_takes_the_sets_in_and_the_store_stands_up_to_a_check(shared
     with store.read() as reading:
         (stored,) = reading.rows("SELECT count(*) FROM rejects")
         roles = {role for (role,) in reading.rows("SELECT DISTINCT role FROM messages")}
-        (n_ratings,) = reading.rows("SELECT count(*) FROM ratings WHERE aspect = 'rank'")
+        (n_ratings,) = reading.rows("SELECT count(*) FROM ratings WHERE scale = 'minus-rank'")
     assert stored == (2,)
     assert roles == {"system", "user", "assistant", "tool_call", "tool"}
     assert n_ratings == (435,)

@@ -313,9 +313,9 @@ def test_ranks_and_labels_become_ratings_once(tmp_path):
             " JOIN messages ON messages.message_id = ratings.response_id ORDER BY content, aspect"
         )
     assert rows == [
-        ("A", "oasst-volunteers", "rank", "rank", 1.0),
+        ("A", "oasst-volunteers", "rank", "minus-rank", -2.0),
         ("B", "oasst-volunteers", "quality", "0-1", 0.75),
-        ("B", "oasst-volunteers", "rank", "rank", 0.0),
+        ("B", "oasst-volunteers", "rank", "minus-rank", -1.0),
     ]
     assert not verify(store).problems
 
