@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 
 from label.agreement import AgreementSettings, Labelled, agreement_of, one_group, rates_of, two_groups
 from label.measures import Measure, Resampling, check_statistics
+from label.ranking import TIE
 from label.rating_agreement import Score, pearson_over_models, rating_agreement, read_scores
+from label.reward_agreement import read_rewards, reward_agreement, reward_models
 from label.stored_verdicts import Item, Merged, merge_orders, read_verdicts, sign
 from label.win_rates import policy_rates, rankings, read_lengths, win_rates
 from store.errors import RequestError, UnknownName
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:
-    from store.db import Store
+    from store.db import Reading, Store
 
-KINDS = {"people": "person", "judges": "judge"}
+KINDS = {
+    "people": "person",
+    "judges": "judge",
+    "reward-models": "reward_model",
+    "preference-models": "preference_model",
+}
 """Words for all labelers of one kind."""
 EVERYONE = "all"
 FROM_RATINGS = " (ratings)"
@@ -28,7 +35,7 @@ class AgreeSettings:
     """What a user may ask of `label agree`."""
 
     among: tuple[str, ...] = ("people",)
-    """Labelers, or words for all of a kind: `people`, `judges`, `all`."""
+    """Labelers, or words for all of a kind: `people`, `judges`, `reward-models`, `all`."""
     against: tuple[str, ...] = ()
     """Another group that the first is compared with; empty compares the first with itself."""
     scale: str | None = None
@@ -65,11 +72,14 @@ def agree(store: "Store", settings: AgreeSettings) -> AgreeReport:
     with store.read() as reading:
         labels = merge_orders(read_verdicts(reading))
         scores = read_scores(reading)
+        models = reward_models(reading)
+        rewards = _chosen_rewards(reading, models, (*settings.among, *settings.against))
         replaced = dict(reading.rows(named_sql("label", "agree_replaced")))
     labels = [one for one in labels if settings.scale in (None, one.scale)]
+    labels += from_rewards(rewards, {one.item for one in labels})
     if settings.has_ratings:
         labels += from_ratings(scores, {one.item for one in labels})
-    names = {one.labeler for one in labels} | {one.labeler for one in scores}
+    names = {one.labeler for one in labels} | {one.labeler for one in scores} | set(models)
     first = chosen(labels, settings.among, names, has_draws=settings.has_draws)
     second = chosen(labels, settings.against, names, has_draws=settings.has_draws)
     items = _items(first, second, settings)
@@ -81,6 +91,7 @@ def agree(store: "Store", settings: AgreeSettings) -> AgreeReport:
         *rates_of([*first, *second], settings.agreement),
         *between_judges([*first, *second]),
         *rating_agreement(rated, resampling),
+        *reward_agreement(rewards, rated, resampling),
     ]
     if not measures:
         raise RequestError(
@@ -127,8 +138,29 @@ def is_chosen(one: Merged | Score, words: Sequence[str]) -> bool:
     return any(word in (EVERYONE, one.labeler) or KINDS.get(word) == one.labeler_kind for word in words)
 
 
+def named_models(models: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The reward models that WORDS name."""
+    has_all = any(word == EVERYONE or KINDS.get(word) == "reward_model" for word in words)
+    return [model for model in models if has_all or model in words]
+
+
+def _chosen_rewards(reading: "Reading", models: Sequence[str], words: Sequence[str]) -> list[Score]:
+    """The rewards of the models that WORDS name; nothing is read where they name none."""
+    named = named_models(models, words)
+    return [one for one in read_rewards(reading) if one.labeler in named] if named else []
+
+
 def from_ratings(scores: Iterable[Score], items: Iterable[Item]) -> list[Merged]:
     """Verdicts on ITEMS by those who rated both answers: the better rated one wins, equal ratings tie."""
+    return _from_scores(scores, items, FROM_RATINGS, 0.0)
+
+
+def from_rewards(rewards: Iterable[Score], items: Iterable[Item]) -> list[Merged]:
+    """The same for rewards; those closer than the noise of a batch tie."""
+    return _from_scores(rewards, items, "", TIE)
+
+
+def _from_scores(scores: Iterable[Score], items: Iterable[Item], suffix: str, tie: float) -> list[Merged]:
     given: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     kinds: dict[str, str] = {}
     for one in scores:
@@ -136,22 +168,26 @@ def from_ratings(scores: Iterable[Score], items: Iterable[Item]) -> list[Merged]
         given.setdefault(key, {}).setdefault(one.response_id, []).append(one.value)
         kinds[one.labeler] = one.labeler_kind
     return [
-        _from_ratings(item, key, kinds[key[0]], values)
+        _from_values(item, key, kinds[key[0]], suffix, _margin(item, values, tie))
         for key, values in given.items()
         for item in items
         if item.first.response_id in values and item.second.response_id in values
     ]
 
 
-def _from_ratings(item: Item, key: tuple[str, str, str], kind: str, values: dict[str, list[float]]) -> Merged:
+def _margin(item: Item, values: dict[str, list[float]], tie: float) -> float:
+    first, second = (values[side.response_id] for side in (item.first, item.second))
+    difference = sum(first) / len(first) - sum(second) / len(second)
+    return float(sign(difference)) if abs(difference) > tie else 0.0
+
+
+def _from_values(item: Item, key: tuple[str, str, str], kind: str, suffix: str, margin: float) -> Merged:
     from datetime import datetime
 
     labeler, scale, aspect = key
-    first, second = (values[side.response_id] for side in (item.first, item.second))
-    margin = float(sign(sum(first) / len(first) - sum(second) / len(second)))
     return Merged(
         item=item,
-        labeler=labeler + FROM_RATINGS,
+        labeler=labeler + suffix,
         labeler_kind=kind,
         template=aspect,
         scale=scale,

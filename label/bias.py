@@ -103,8 +103,8 @@ class BiasReport:
         return "" if slope is None else f", twice the length makes the odds {2**slope:.2f} times as high"
 
     def _rating_words(self) -> str:
-        has_ratings = self.get("rating_length_r") is not None
-        return f", rating and length r {self._words('rating_length_r')}" if has_ratings else ""
+        found = [name for name in ("rating", "reward") if self.get(f"{name}_length_r") is not None]
+        return "".join(f", {name} and length r {self._words(f'{name}_length_r')}" for name in found)
 
     def _flagged_words(self) -> str:
         spoken = sum(one.flags != (REPEATED,) for one in self.flagged)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from label.agree import check_words, is_chosen, voice_of
+from label.agree import check_words, is_chosen, named_models, voice_of
 from label.bias import BiasReport, bias_of
 from label.flagged import Flags, Met, canary_measure, flag_measures, flagged_among, read_canaries, read_flags
 from label.measures import Resampling, check_statistics
 from label.rating_agreement import Score, read_scores
-from label.rating_length import heatmap_of, length_measures, prompt_lengths
+from label.rating_length import PromptLength, heatmap_of, length_measures, prompt_lengths
+from label.reward_agreement import read_reward_lengths, reward_models
 from label.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
 from label.win_rates import Lengths, read_lengths
 from store.errors import CheckFailed, RequestError
@@ -62,8 +63,10 @@ def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]
     scores = read_scores(reading)
     lengths = read_lengths(reading)
     flags, canaries = read_flags(reading, lengths), read_canaries(reading)
-    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries)
-    found = voices(labels, settings.by)
+    models = reward_models(reading)
+    rewards = read_reward_lengths(reading, named_models(models, settings.by))
+    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries, rewards)
+    found = voices(labels, settings.by, models)
     if not found:
         raise RequestError(f"no labels by {', '.join(settings.by)}; compare answers with: label compare")
     return [_report(name, labelers, labels, settings) for name, labelers in sorted(found.items())]
@@ -79,16 +82,18 @@ class Labels:
     lengths: Lengths
     flags: Flags
     canaries: Mapping[str, Met]
+    rewards: Mapping[str, Sequence[PromptLength]]
+    """Reward model → its prompts, of those asked about."""
 
 
-def voices(labels: Labels, words: Sequence[str]) -> dict[str, set[str]]:
+def voices(labels: Labels, words: Sequence[str], models: Sequence[str] = ()) -> dict[str, set[str]]:
     """Whose labels are reported together: people as one, unless one of them is named.
 
     Raises UnknownName for a word that names nobody.
     """
     everyone: list[Merged | Score] = [*labels.merged, *labels.scores]
-    check_words(words, {one.labeler for one in everyone})
-    found: dict[str, set[str]] = {}
+    check_words(words, {one.labeler for one in everyone} | set(models))
+    found: dict[str, set[str]] = {model: {model} for model in labels.rewards}
     for one in everyone:
         if is_chosen(one, words):
             name = one.labeler if one.labeler in words else voice_of(one)
@@ -101,7 +106,8 @@ def _report(name: str, labelers: set[str], labels: Labels, settings: BiasSetting
     others = [one for one in labels.merged if one.labeler not in labelers]
     report = bias_of(name, own, labels.lengths, settings.resampling, others)
     scores = [one for one in labels.scores if one.labeler in labelers]
-    prompts = prompt_lengths(scores, labels.lengths)
+    prompts = labels.rewards.get(name) or prompt_lengths(scores, labels.lengths)
+    what = "reward_length_r" if name in labels.rewards else "rating_length_r"
     judged = {side.response_id for one in own for side in (one.first, one.second)}
     return replace(
         report,
@@ -109,7 +115,7 @@ def _report(name: str, labelers: set[str], labels: Labels, settings: BiasSetting
             *report.measures,
             *flag_measures(merge_orders(own), labels.flags, settings.resampling),
             canary_measure(labelers, labels.canaries, settings.resampling.level),
-            *(length_measures(prompts, settings.resampling) if prompts else ()),
+            *(length_measures(prompts, settings.resampling, what) if prompts else ()),
         ],
         heatmap=heatmap_of(name, prompts) if prompts else None,
         flagged=tuple(flagged_among(judged | {one.response_id for one in scores}, labels.flags)),

@@ -61,7 +61,8 @@ Examples:
     "--among",
     multiple=True,
     metavar="WHO",
-    help="A labeler's name, `people`, `judges` or `all`; repeatable.  [default: people]",
+    help="A labeler's name, `people`, `judges`, `reward-models`, `preference-models` or `all`; repeatable."
+    "  [default: people]",
 )
 @click.option(
     "--against", multiple=True, metavar="WHO", help="Compare with these labelers instead of among themselves."
@@ -112,7 +113,8 @@ def agree(
     For each pair of policies, and over them as `micro` (all items alike) and `macro` (mean of the
     pairs): raw (same direction), tie_discounted (half where exactly one says tie), strict (same strength
     too), kappas, Krippendorff's alpha, agreement on what is acceptable; then acceptance and preference
-    rates, and for ratings intraclass and Pearson correlations. Intervals are 95 %, prompts drawn anew.
+    rates, and for ratings intraclass and Pearson correlations. A reward model's verdict is the order of its
+    rewards; with ratings it is compared by Pearson. Intervals are 95 %, prompts drawn anew.
     """
     from label.agree import AgreeSettings
     from label.agree import agree as measure
@@ -247,7 +249,7 @@ Examples:
     "--by",
     multiple=True,
     metavar="WHO",
-    help="Whose verdicts: a name, `people`, `judges`, `all`.  [default: judges]",
+    help="Whose labels: a name, `people`, `judges`, `reward-models`, `all`.  [default: judges]",
 )
 @click.option("--scale", metavar="NAME", help="Only verdicts on this scale.")
 @click.option(

@@ -85,7 +85,7 @@ def draw_heatmap(ax: object, heatmap: "Heatmap") -> None:
     ax.set(
         title=plain_text(f"{heatmap.labeler}: prompts by length and correlation"),
         xlabel="mean characters of a prompt's answers",
-        ylabel="Pearson of rating and length",
+        ylabel="Pearson of score and length",
     )
 
 

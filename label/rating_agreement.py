@@ -108,7 +108,7 @@ def _between_labelers(scores: Sequence[Score], what: str, resampling: Resampling
                 ),
                 measured("pearson", of, _column_pearson(table), prompts, resampling),
             ]
-        found += _over_models(_model_means(both), first, second, what)
+        found += _over_models(model_means(both), first, second, what)
     return found
 
 
@@ -142,7 +142,8 @@ def _column_pearson(table: Table) -> Statistic:
     return lambda rows: pearson(table[rows, 0].tolist(), table[rows, 1].tolist())
 
 
-def _model_means(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
+def model_means(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
+    """Labeler → policy → the mean of what it gave the policy's answers."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in scores:
         values[one.labeler][one.policy].append(one.value)

@@ -1,4 +1,4 @@
-"""Whether longer answers get better ratings: Pearson's r prompt by prompt (RLHF Workflow, figure 3)."""
+"""Whether longer answers get better ratings or rewards: Pearson's r prompt by prompt (RLHF Workflow, figure 3)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -57,19 +57,21 @@ def _prompt_length(prompt_id: str, answers: dict[str, list[float]], lengths: Len
     return PromptLength(prompt_id, float(np.mean(characters)), pearson(ratings, characters))
 
 
-def length_measures(prompts: Sequence[PromptLength], resampling: Resampling) -> list[Measure]:
+def length_measures(
+    prompts: Sequence[PromptLength], resampling: Resampling, measure: str = "rating_length_r"
+) -> list[Measure]:
     """The mean r over prompts, overall and by how long the answers are."""
-    found = [_mean_r("all lengths", prompts, resampling)]
+    found = [_mean_r(measure, "all lengths", prompts, resampling)]
     for low, high in _spans(LENGTH_EDGES):
         inside = [one for one in prompts if low <= one.mean_characters < high]
-        found.append(_mean_r(f"{_span_name(low, high)} characters", inside, resampling))
+        found.append(_mean_r(measure, f"{_span_name(low, high)} characters", inside, resampling))
     return found
 
 
-def _mean_r(of: str, prompts: Sequence[PromptLength], resampling: Resampling) -> Measure:
+def _mean_r(measure: str, of: str, prompts: Sequence[PromptLength], resampling: Resampling) -> Measure:
     known = [one for one in prompts if not np.isnan(one.r)]
     return measured(
-        "rating_length_r", of, mean_of([one.r for one in known]), [one.prompt_id for one in known], resampling
+        measure, of, mean_of([one.r for one in known]), [one.prompt_id for one in known], resampling
     )
 
 
