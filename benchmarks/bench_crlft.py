@@ -45,7 +45,7 @@ def trainers(folder: Path, asked: argparse.Namespace) -> tuple[Any, Any]:
     from trl import SFTTrainer
 
     from train.run_settings import RunSettings
-    from train.trainers.crlft import WeightedSFTTrainer, arguments
+    from train.trainers.weighted import WeightedSFTTrainer, arguments
 
     settings = RunSettings("", "", steps=asked.steps, batch_size=asked.batch, accumulation=asked.accumulation)
     rows, tokenizer = make_rows(asked.length), make_tokenizer()

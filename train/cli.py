@@ -14,25 +14,17 @@ from store.console import (
     json_option,
     main_of,
     note,
-    store_option,
     table,
 )
-from store.errors import CheckFailed, UnknownName
+from store.errors import CheckFailed
 from train.cli_evaluate import evaluate
 from train.cli_export import export
+from train.cli_run import run
 
 if TYPE_CHECKING:
     from train.check import CheckReport
-    from train.launch import RunReport
 
-RECIPES = ("crlft",)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
-
-
-def _recipe(name: str) -> None:
-    if name not in RECIPES:
-        raise UnknownName.of("recipe", name, RECIPES)
 
 
 @click.group(context_settings=CONTEXT)
@@ -130,59 +122,7 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
         echo("✓ no faults")
 
 
-@cli.command()
-@click.argument("recipe")
-@click.option("--data", required=True, type=EXISTING, help="An export, in any layout.")
-@click.option("--model", required=True, type=FOLDER, help="A directory with a model and its tokenizer.")
-@click.option("--out", required=True, type=FOLDER, help="Where settings, metrics, checkpoints and model go.")
-@click.option("--from-scratch", is_flag=True, help="Random weights in the shape of the model's config.json.")
-@click.option("--template", default="openchat", show_default=True, help="The chat template.")
-@click.option("--condition", default="GPT4", show_default=True, help="The condition used at inference.")
-@click.option("--steps", type=int, help="Optimizer steps, in place of --epochs.")
-@click.option("--epochs", default=5.0, show_default=True, help="Passes over the data.")
-@click.option("--lr", default=6.7e-5, show_default=True, help="Peak learning rate.")
-@click.option("--batch-size", default=4, show_default=True, help="Rows a process takes at once.")
-@click.option("--accumulation", default=16, show_default=True, help="Batches of an optimizer step.")
-@click.option("--max-length", default=4096, show_default=True, help="Tokens kept of a row.")
-@click.option("--packing", is_flag=True, help="Put short rows together up to --max-length.")
-@click.option("--processes", default=1, show_default=True, help="Processes, one for each GPU.")
-@click.option("--seed", default=0, show_default=True, help="Decides weights and order.")
-@click.option("--log-every", default=10, show_default=True, help="Steps between two lines of metrics.")
-@click.option("--save-every", default=200, show_default=True, help="Steps between two checkpoints.")
-@click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time.")
-@store_option
-@json_option
-def run(
-    recipe: str, *, data: Path, model: Path, out: Path, store_path: Path, as_json: bool, **options: Any
-) -> None:
-    """Train with RECIPE (crlft) on exported files; the model is left in OUT/model.
-
-    The same command again goes on from the last checkpoint. Where the store exists, the run is noted
-    in it.
-
-    \b
-    Examples:
-      train run crlft --data data/crlft --model models/base --out runs/crlft
-      train run crlft --data data/crlft --model models/tiny --from-scratch --steps 60 --lr 3e-3 --out runs/tiny
-    """
-    from train.launch import run_noted
-    from train.run_settings import RunSettings
-
-    _recipe(recipe)
-    settings = RunSettings(data_sha256="", model=str(model), **options)
-    _print_run(run_noted(store_path, data, out, settings), as_json=as_json)
-
-
-def _print_run(report: "RunReport", *, as_json: bool) -> None:
-    if as_json:
-        echo_json(asdict(report))
-        return
-    words = "was finished before" if report.was_finished else "finished"
-    loss = "" if report.loss is None else f", loss {report.loss:.4f}"
-    echo(f"{words} after {report.steps} steps on {report.rows} rows{loss}: {report.model}")
-
-
-cli.add_command(export)
-cli.add_command(evaluate)
+for command in (export, run, evaluate):
+    cli.add_command(command)
 
 main = main_of(cli)

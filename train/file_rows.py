@@ -32,6 +32,8 @@ class FileRow:
     turn_weights: tuple[float, ...] | None
     tokens: Supervised | None
     """None in the layouts that hold text."""
+    label: bool | None = None
+    """Whether the answer is a good one, in the layout `labelled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,11 @@ def _row(number: int, record: dict[str, Any], path: Path) -> "FileRow | FilePair
         raise BadInput(f"{path}, row {number} is not of the layout {layout}: {error}") from error
     identity = str(record.get("conversation_id") or record.get("prompt_id") or number)
     source_class = str(record.get("source_class") or "none")
+    label = record["label"] if layout == "labelled" else None
     rows = tuple(
-        FileRow(number, identity, source_class, side.condition, side.turns, side.turn_weights, side.tokens)
+        FileRow(
+            number, identity, source_class, side.condition, side.turns, side.turn_weights, side.tokens, label
+        )
         for side in sides
     )
     return rows[0] if len(rows) == 1 else _pair(number, rows, record, layout)

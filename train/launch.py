@@ -24,6 +24,7 @@ from store.errors import BadInput, BadSettings, MissingExtra, PreferablyError, T
 from store.runs import run_of
 from train.file_rows import Export, open_export
 from train.prepare import Prepared, export_sha256, prepare_rows
+from train.prepare_pairs import prepare_labelled_rows, prepare_policy_pairs, prepare_reward_rows
 from train.run_settings import RunFiles, RunSettings
 
 POLL_S = 0.2
@@ -55,7 +56,22 @@ class RunReport:
     """Whether the run was finished before and nothing was done now."""
 
 
-def run_crlft(data: Path, out: Path, settings: RunSettings) -> RunReport:
+MODULES = {
+    "crlft": "weighted",
+    "sft": "weighted",
+    "rsft": "weighted",
+    "pm": "weighted",
+    "rm": "reward",
+    "dpo": "dpo",
+    "kto": "kto",
+}
+"""Recipe → the module of `train.trainers` that trains it."""
+
+PREPARE = {"reward": prepare_reward_rows, "dpo": prepare_policy_pairs, "kto": prepare_labelled_rows}
+"""Trainer → what makes its rows, where they are not conversations with weights."""
+
+
+def run_recipe(data: Path, out: Path, settings: RunSettings) -> RunReport:
     """Train on the export at DATA and leave the model in OUT/model.
 
     Repeated after an interruption it goes on from the last checkpoint; repeated after the end it does
@@ -64,8 +80,9 @@ def run_crlft(data: Path, out: Path, settings: RunSettings) -> RunReport:
     for library in ("torch", "trl", "transformers", "datasets", "accelerate"):
         if find_spec(library) is None:
             raise MissingExtra.of(library, "train")
-    if not (Path(settings.model) / "config.json").is_file():
-        raise BadInput(f"{settings.model} holds no config.json; name the directory of a model")
+    for folder in filter(None, (settings.model, settings.reference)):
+        if not (Path(folder) / "config.json").is_file():
+            raise BadInput(f"{folder} holds no config.json; name the directory of a model")
     export = open_export(data)
     settings = replace(settings, data_sha256=export_sha256(export))
     files = RunFiles(out)
@@ -86,10 +103,10 @@ def run_crlft(data: Path, out: Path, settings: RunSettings) -> RunReport:
 def run_noted(store_path: Path, data: Path, out: Path, settings: RunSettings) -> RunReport:
     """The same, noted as a run of the store where there is one."""
     if not store_path.exists():
-        return run_crlft(data, out, settings)
+        return run_recipe(data, out, settings)
     noted = {**asdict(settings), "data": str(data), "out": str(out)}
-    with run_of(Store(store_path), "train run crlft", noted) as run:
-        report = run_crlft(data, out, settings)
+    with run_of(Store(store_path), f"train run {settings.recipe}", noted) as run:
+        report = run_recipe(data, out, settings)
         run.finish({"rows": report.rows, "steps": report.steps, "loss": report.loss})
         return report
 
@@ -136,19 +153,25 @@ def _prepared(export: Export, settings: RunSettings, files: RunFiles) -> Prepare
     if files.rows.exists() and files.prepared.exists():
         return Prepared(**json.loads(files.prepared.read_text(encoding="utf-8")))
     chat = ChatFormat.load(settings.model, settings.template)
-    prepared = prepare_rows(export, chat, settings.max_length, files.rows)
+    make = PREPARE.get(MODULES[settings.recipe], prepare_rows)
+    prepared = make(export, chat, settings.max_length, files.rows)
     counts = {name: getattr(prepared, name) for name in ("rows", "dropped", "trained_tokens")}
     files.prepared.write_text(json.dumps(counts) + "\n", encoding="utf-8")
     return prepared
 
 
 def command_of(settings: RunSettings, folder: Path) -> list[str]:
-    """The child's command line: one process, or as many as the settings say under torchrun."""
-    module = ["-m", "train.trainers.crlft", str(folder.resolve())]
+    """The child's command line: one process, several under torchrun, or what an accelerate file says."""
+    module = ["-m", f"train.trainers.{MODULES[settings.recipe]}", str(folder.resolve())]
+    ours = [sys.executable, "-P"]
+    if settings.accelerate is not None:
+        launcher = ["-m", "accelerate.commands.launch", "--config_file", settings.accelerate]
+        several = ["--num_processes", str(settings.processes)] if settings.processes > 1 else []
+        return [*ours, *launcher, *several, *module]
     if settings.processes == 1:
-        return [sys.executable, "-P", *module]
+        return [*ours, *module]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(settings.processes)]
-    return [sys.executable, "-P", *launcher, *module]
+    return [*ours, *launcher, *module]
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from store.chat_format import ChatFormat, tokenizer_sha256
 from store.errors import BadInput, BadSettings
@@ -16,6 +16,9 @@ from train.file_rows import Export, FilePair, FileRow
 from train.shards import sha256_of
 from train.supervise import Supervised
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 GROUP_ROWS = 1_000
 
 
@@ -25,7 +28,7 @@ class Prepared:
 
     rows: int = 0
     dropped: int = 0
-    """Rows that max_length left without a trained token."""
+    """Rows that max_length left with nothing to train on."""
     trained_tokens: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -43,8 +46,24 @@ def prepare_rows(export: Export, chat: ChatFormat, max_length: int, path: Path) 
     """
     _refuse_other_tokenizer(export, chat)
     prepared = Prepared()
+    rows = (_columns(row) for row in _supervised(export, Rules(chat, None), max_length, prepared))
+    write_rows(rows, _schema(), path, export, prepared)
+    return prepared
+
+
+def write_rows(
+    rows: Iterator[dict[str, Any]], schema: "pa.Schema", path: Path, export: Export, prepared: Prepared
+) -> None:
+    """Write ROWS to an Arrow stream at PATH, unless PREPARED has counted a fault by then.
+
+    Raises BadInput for a fault, and where no row is left.
+    """
+    import pyarrow as pa
+
     staging = path.with_suffix(".staging")
-    _write_rows(_supervised(export, Rules(chat, None), max_length, prepared), staging)
+    with pa.ipc.new_stream(staging, schema) as writer:
+        while group := list(islice(rows, GROUP_ROWS)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
     if prepared.faults:
         found = ", ".join(f"{fault} ({count})" for fault, count in sorted(prepared.faults.items()))
         staging.unlink()
@@ -53,7 +72,6 @@ def prepare_rows(export: Export, chat: ChatFormat, max_length: int, path: Path) 
         staging.unlink()
         raise BadInput(f"no row of {export.folder} has a token to train on")
     staging.replace(path)
-    return prepared
 
 
 def _refuse_other_tokenizer(export: Export, chat: ChatFormat) -> None:
@@ -95,19 +113,16 @@ def _cut(tokens: Supervised, max_length: int) -> Supervised:
     )
 
 
-def _write_rows(rows: Iterator[Supervised], path: Path) -> None:
+def _schema() -> "pa.Schema":
     import pyarrow as pa
 
-    schema = pa.schema(
+    return pa.schema(
         [
             ("input_ids", pa.list_(pa.int32())),
             ("labels", pa.list_(pa.int32())),
             ("loss_weights", pa.list_(pa.float32())),
         ]
     )
-    with pa.ipc.new_stream(path, schema) as writer:
-        while group := list(islice(rows, GROUP_ROWS)):
-            writer.write_table(pa.Table.from_pylist([_columns(row) for row in group], schema=schema))
 
 
 def _columns(row: Supervised) -> dict[str, Any]:

@@ -10,33 +10,60 @@ from store.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything that decides the outcome of `train run crlft`; (p) is OpenChat's paper, (c) its code."""
+    """Everything that decides the outcome of `train run`; the papers' own values are in `train.presets`."""
 
     data_sha256: str
     """The hash of the rows trained on."""
     model: str
     """The directory of the model, or of a configuration and a tokenizer with from_scratch."""
+    recipe: str = "crlft"
+    preset: str = "openchat-13b"
     template: str = "openchat"
     condition: str = "GPT4"
-    """The condition the saved chat template falls back to at inference."""
+    """The condition the saved chat template falls back to at inference, where it takes one."""
     from_scratch: bool = False
     steps: int | None = None
     """Optimizer steps; None means epochs decide."""
-    epochs: float = 5.0  # p
-    lr: float = 6.7e-5  # p, for 13B and 200k tokens a step
-    min_lr_rate: float = 0.1  # p
-    warmup: float = 0.05  # c, a share of all steps
-    weight_decay: float = 0.1  # p
-    max_grad_norm: float = 1.0  # c
+    epochs: float = 5.0
+    lr: float = 6.7e-5
+    schedule: str = "cosine_with_min_lr"
+    """`linear`, `cosine`, `cosine_with_min_lr` or `constant`."""
+    min_lr_rate: float = 0.1
+    """What of the learning rate `cosine_with_min_lr` ends at."""
+    warmup: float = 0.05
+    """Below 1 a share of all steps, else steps."""
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
     batch_size: int = 4
+    """Rows a process takes at once."""
     accumulation: int = 16
-    max_length: int = 4096  # p
+    """Batches of an optimizer step."""
+    max_length: int = 4096
     packing: bool = False
+    beta: float = 0.1
+    """How firmly DPO and KTO hold to the reference."""
+    reference: str | None = None
+    """The directory of the policy that DPO and KTO hold to; None means the model the run starts from."""
+    lora_rank: int | None = None
+    """None trains every parameter."""
+    lora_alpha: int | None = None
+    """None means twice the rank."""
+    lora_dropout: float = 0.0
     processes: int = 1
+    accelerate: str | None = None
+    """A settings file of accelerate (several machines, DeepSpeed, FSDP)."""
     seed: int = 0
     log_every: int = 10
     save_every: int = 200
     gradient_checkpointing: bool = False
+
+    @property
+    def batch(self) -> int:
+        """Rows of an optimizer step."""
+        return self.batch_size * self.accumulation * self.processes
 
     def write(self, path: Path) -> None:
         """Keep these settings as JSON."""

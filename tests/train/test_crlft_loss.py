@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM, TrainerCal
 from trl import SFTTrainer  # noqa: E402
 
 from train.run_settings import RunSettings  # noqa: E402
-from train.trainers.crlft import WeightedSFTTrainer, arguments, make_trainer, pack  # noqa: E402
+from train.trainers.weighted import WeightedSFTTrainer, arguments, make_trainer, pack  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = [9, 21, 14, 30, 12, 25, 7, 18]
@@ -179,7 +179,7 @@ def test_two_processes_give_the_loss_and_gradient_of_one(tmp_path: Path, model_d
 
 
 def test_the_metrics_file_holds_what_was_logged(tmp_path: Path, model_dir: Path) -> None:
-    from train.trainers.crlft import MetricsFile
+    from train.trainers.child import MetricsFile
 
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     settings = settings_of(model_dir, 2, 1, steps=2, log_every=1)

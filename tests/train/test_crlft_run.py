@@ -23,7 +23,7 @@ from store.errors import BadInput, BadSettings, PreferablyError, TryLater
 from train.answer import Decoding, answer, saved_format
 from train.cli import cli
 from train.export import ExportSettings, export_store
-from train.launch import command_of, environment, run_crlft
+from train.launch import command_of, environment, run_recipe
 from train.run_settings import RunFiles, RunSettings
 
 QUESTIONS = {
@@ -75,7 +75,7 @@ def test_the_condition_decides_between_good_and_bad_answers(
     tmp_path: Path, data: Path, model_dir: Path, packing: bool
 ) -> None:
     settings = tiny(model_dir, packing=packing, **({"batch_size": 8} if packing else {}))
-    report = run_crlft(data, tmp_path / "run", settings)
+    report = run_recipe(data, tmp_path / "run", settings)
     assert (report.rows, report.steps, report.dropped) == (33, 60, 0)
     prompts = [[("user", question)] for question in QUESTIONS]
     how = Decoding(max_new_tokens=40)
@@ -95,7 +95,7 @@ def test_a_run_leaves_settings_metrics_and_a_model_with_its_template(
     short: tuple[Path, Path, RunSettings],
 ) -> None:
     data, out, settings = short
-    report = run_crlft(data, out, settings)
+    report = run_recipe(data, out, settings)
     files = RunFiles(out)
     assert RunSettings.read(files.settings).lr == settings.lr
     lines = [json.loads(line) for line in files.metrics.read_text().splitlines()]
@@ -113,13 +113,13 @@ def test_a_finished_run_is_not_repeated_and_other_settings_are_refused(
     short: tuple[Path, Path, RunSettings],
 ) -> None:
     data, out, settings = short
-    run_crlft(data, out, settings)
-    assert run_crlft(data, out, settings).was_finished
+    run_recipe(data, out, settings)
+    assert run_recipe(data, out, settings).was_finished
     with pytest.raises(BadSettings, match="another lr"):
-        run_crlft(data, out, replace(settings, lr=1.0))
+        run_recipe(data, out, replace(settings, lr=1.0))
     data.write_text(data.read_text() + data.read_text().splitlines()[0] + "\n")
     with pytest.raises(BadSettings, match="another data_sha256"):
-        run_crlft(data, out, settings)
+        run_recipe(data, out, settings)
 
 
 def wait_until_free(out: Path) -> None:
@@ -133,12 +133,12 @@ def wait_until_free(out: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, data: Path, model_dir: Path) -> None:
     settings = tiny(model_dir, steps=40, log_every=1, save_every=5)
-    undisturbed = run_crlft(data, tmp_path / "whole", settings)
+    undisturbed = run_recipe(data, tmp_path / "whole", settings)
     out = tmp_path / "broken"
     arguments = f"Path({str(data)!r}), Path({str(out)!r}), {settings!r}"
     code = (
-        "from pathlib import Path; from train.launch import run_crlft;"
-        f" from train.run_settings import RunSettings; run_crlft({arguments})"
+        "from pathlib import Path; from train.launch import run_recipe;"
+        f" from train.run_settings import RunSettings; run_recipe({arguments})"
     )
     child = subprocess.Popen([sys.executable, "-P", "-c", code], env=environment(), start_new_session=True)
     deadline = time.monotonic() + 120
@@ -150,7 +150,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, data: Pa
     child.wait()
     wait_until_free(out)
     assert RunFiles(out).read_result() is None
-    resumed = run_crlft(data, out, settings)
+    resumed = run_recipe(data, out, settings)
     assert resumed.steps == 40
     assert resumed.loss == pytest.approx(undisturbed.loss, rel=1e-4)
     steps = [json.loads(line)["step"] for line in RunFiles(out).metrics.read_text().splitlines()]
@@ -163,7 +163,7 @@ def test_two_runs_in_one_place_are_refused(short: tuple[Path, Path, RunSettings]
     data, out, settings = short
     out.mkdir()
     with _alone(out), pytest.raises(TryLater, match="another process is training"):
-        run_crlft(data, out, settings)
+        run_recipe(data, out, settings)
 
 
 def test_data_with_faults_is_refused_and_mended_data_is_taken(short: tuple[Path, Path, RunSettings]) -> None:
@@ -175,7 +175,7 @@ def test_data_with_faults_is_refused_and_mended_data_is_taken(short: tuple[Path,
     rows[0]["messages"][1]["content"] += END_OF_TURN
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(BadInput, match="control token in content"):
-        run_crlft(data, out, settings)
+        run_recipe(data, out, settings)
     _settle(RunFiles(out), replace(settings, data_sha256="mended"))
     assert RunSettings.read(RunFiles(out).settings).data_sha256 == "mended"
 
@@ -183,7 +183,7 @@ def test_data_with_faults_is_refused_and_mended_data_is_taken(short: tuple[Path,
 def test_a_model_is_a_directory_and_nothing_is_fetched(short: tuple[Path, Path, RunSettings]) -> None:
     data, out, settings = short
     with pytest.raises(BadInput, match=r"no config\.json"):
-        run_crlft(data, out, replace(settings, model="some/model"))
+        run_recipe(data, out, replace(settings, model="some/model"))
     assert not out.exists()
 
 
@@ -195,13 +195,13 @@ def test_tokens_of_another_tokenizer_are_refused(
     manifest = json.loads((exported / "manifest.json").read_text())
     (exported / "manifest.json").write_text(json.dumps({**manifest, "tokenizer_sha256": "0"}))
     with pytest.raises(BadSettings, match="another tokenizer"):
-        run_crlft(exported, tmp_path / "run", tiny(model_dir, steps=1))
+        run_recipe(exported, tmp_path / "run", tiny(model_dir, steps=1))
 
 
 @pytest.mark.slow
 def test_a_failing_child_is_reported_with_its_last_words(tmp_path: Path, data: Path, model_dir: Path) -> None:
     with pytest.raises(PreferablyError, match="training failed"):
-        run_crlft(data, tmp_path / "run", tiny(model_dir, from_scratch=False, steps=1))
+        run_recipe(data, tmp_path / "run", tiny(model_dir, from_scratch=False, steps=1))
 
 
 @pytest.mark.slow
@@ -211,7 +211,7 @@ def test_a_user_s_own_train_py_does_not_shadow_ours(
     data, out, settings = short
     (tmp_path / "train.py").write_text("raise SystemExit('the wrong train')\n")
     monkeypatch.chdir(tmp_path)
-    assert run_crlft(data, out, settings).steps == 2
+    assert run_recipe(data, out, settings).steps == 2
     assert command_of(settings, out)[1] == "-P"
     assert command_of(replace(settings, processes=2), out)[1:4] == ["-P", "-m", "torch.distributed.run"]
     assert environment()["PYTHONSAFEPATH"] == "1"
@@ -253,7 +253,7 @@ def test_export_check_and_run_through_the_command_line(
 def test_new_tokens_start_at_the_mean_in_and_out(model_dir: Path) -> None:
     import torch
 
-    from train.trainers.crlft import grow_for, load_model
+    from train.trainers.child import grow_for, load_model
 
     model = load_model(tiny(model_dir))
     size = len(load_tokenizer(model_dir))
@@ -268,7 +268,7 @@ def test_new_tokens_start_at_the_mean_in_and_out(model_dir: Path) -> None:
 def test_weights_from_scratch_follow_the_seed(model_dir: Path) -> None:
     import torch
 
-    from train.trainers.crlft import load_model
+    from train.trainers.child import load_model
 
     first, again, other = (load_model(tiny(model_dir, seed=seed)).lm_head.weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
