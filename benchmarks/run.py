@@ -40,9 +40,16 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
             ("bench_ingest", [*corpus, "--factor", "1", "--rounds", "1"]),
             ("bench_labels", ["--stored", "20000", "--labels", "2000", "--calls", "100"]),
             ("bench_review", [store, "--conversations", "5000"]),
+            ("bench_rank", ["--prompts", "1925", "--rounds", "1"]),
             ("bench_crlft", ["--steps", "2"]),
         ]
-    return [("bench_ingest", corpus), ("bench_labels", []), ("bench_review", [store]), ("bench_crlft", [])]
+    return [
+        ("bench_ingest", corpus),
+        ("bench_labels", []),
+        ("bench_review", [store]),
+        ("bench_rank", []),
+        ("bench_crlft", []),
+    ]
 
 
 def time_help() -> None:

@@ -167,9 +167,9 @@ def pairs(
 def _echo_audit(plan: "Plan") -> None:
     rows: list[tuple[object, ...]] = []
     for step in plan.steps:
-        rows.append((step.name, step.unit, step.read, step.kept, ""))
-        rows += [("", "", None, -count, reason) for reason, count in step.dropped.items()]
-    echo(table(("step", "of", "in", "kept", "left out because"), rows))
+        rows.append((step.name, step.unit, step.read, step.kept, None, ""))
+        rows += [("", "", None, None, count, reason) for reason, count in step.dropped.items()]
+    echo(table(("step", "of", "in", "kept", "left out", "because"), rows))
     echo(table(("figure", "value"), plan.audit.lines()))
 
 

@@ -109,7 +109,7 @@ class Pairs:
 
     def in_order(self) -> "Pairs":
         """The same pairs in the one order that their ids give."""
-        keys = [ids[:, half] for ids in (self.rejected, self.chosen, self.prompts) for half in (1, 0)]
+        keys = (self.rejected[:, 0], self.chosen[:, 0], self.prompts[:, 0])
         return self.only(np.lexsort(keys))
 
 

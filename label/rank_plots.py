@@ -78,7 +78,9 @@ def save_plots(path: Path, curves: Sequence["Curves"]) -> None:
 def _draw_best_of(ax: Any, curves: Sequence["Curves"]) -> None:
     for one in curves:
         ax.plot(*_best_of(one), marker="o", label=_plain(_name(one)))
+    sizes = sorted({point.x for one in curves for point in one.best_of})
     ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.set(title="best of n, every choice of n", xlabel="n", ylabel="expected score")
     ax.legend(fontsize="small")
 

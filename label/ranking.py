@@ -59,15 +59,19 @@ def sets_of(prompts: Ids, responses: Ids, scores: Scores) -> Sets:
     """Group rows by prompt; rows of a prompt that stand together, as they are stored, need no sorting."""
     order = None
     first = _first_of_runs(prompts)
-    if not _are_distinct(prompts[first]):
+    heads = prompts[first]
+    by_id = sorted_places(heads)
+    if not _are_distinct(heads[by_id]):
         order = np.argsort(prompts[:, 0], kind="stable")
         first = _first_of_runs(prompts[order])
-        if not _are_distinct(prompts[order][first]):  # two prompts share one half of their ids
+        heads = prompts[order[first]]
+        by_id = sorted_places(heads)
+        if not _are_distinct(heads[by_id]):  # two prompts share one half of their ids
             order = sorted_places(prompts)
             first = _first_of_runs(prompts[order])
-    heads = prompts[first] if order is None else prompts[order[first]]
+            heads = prompts[order[first]]
+            by_id = sorted_places(heads)
     sizes = np.diff(np.append(first, len(prompts)))
-    by_id = sorted_places(heads)
     return Sets(heads[by_id], first[by_id], sizes[by_id], order, responses, scores)
 
 
@@ -81,9 +85,8 @@ def _first_of_runs(ids: Ids) -> Places:
     return np.flatnonzero(is_new)
 
 
-def _are_distinct(ids: Ids) -> bool:
-    ordered = ids[sorted_places(ids)]
-    return not bool(np.any(np.all(ordered[1:] == ordered[:-1], axis=1)))
+def _are_distinct(ordered: Ids) -> bool:
+    return not bool(np.all(ordered[1:] == ordered[:-1], axis=1).any())
 
 
 def repeated(sets: Sets) -> Ids:
@@ -116,18 +119,26 @@ def ranked(sets: Sets, epsilon: float = TIE) -> Iterator[Piece]:
 
 
 def _rank_rows(sets: Sets, piece: Places, rows: Places, epsilon: float) -> Piece:
-    scores = sets.scores[rows].astype(np.float64)
+    scores = sets.scores[rows]
     by_score = np.argsort(-scores, axis=1)
-    scores = np.take_along_axis(scores, by_score, axis=1)
+    scores = np.take_along_axis(scores, by_score, axis=1).astype(np.float64)
     rows = np.take_along_axis(rows, by_score, axis=1)
-    places = np.arange(rows.shape[1], dtype=np.int32)
-    joins = scores[:, :-1] - scores[:, 1:] < epsilon
-    if epsilon == 0:
-        joins = scores[:, :-1] == scores[:, 1:]
-    if not joins.any():
-        return Piece(piece, rows, scores, np.broadcast_to(places, rows.shape))
+    gaps = scores[:, :-1] - scores[:, 1:]
+    joins = gaps < epsilon if epsilon > 0 else gaps == 0
+    ties = np.broadcast_to(np.arange(rows.shape[1], dtype=np.int32), rows.shape)
+    with_ties = np.flatnonzero(joins.any(axis=1))
+    if len(with_ties):
+        ties = ties.copy()
+        rows[with_ties], ties[with_ties] = _by_id(sets, rows[with_ties], joins[with_ties])
+        scores[with_ties] = sets.scores[rows[with_ties]]
+    return Piece(piece, rows, scores, ties)
+
+
+def _by_id(sets: Sets, rows: Places, joins: NDArray[np.bool_]) -> tuple[Places, Ties]:
+    """Sets with the members of each tie in the order of their ids, and where each tie begins."""
     starts_tie = np.ones(rows.shape, dtype=np.bool_)
     starts_tie[:, 1:] = ~joins
+    places = np.arange(rows.shape[1], dtype=np.int32)
     ties = np.maximum.accumulate(np.where(starts_tie, places, np.int32(0)), axis=1)
     is_tied = ~starts_tie
     is_tied[:, :-1] |= joins
@@ -135,4 +146,4 @@ def _rank_rows(sets: Sets, piece: Places, rows: Places, epsilon: float) -> Piece
     members = rows[is_tied]
     ids = sets.responses[members]
     rows[is_tied] = members[np.lexsort((ids[:, 1], ids[:, 0], numbers))]
-    return Piece(piece, rows, sets.scores[rows].astype(np.float64), ties)
+    return rows, ties

@@ -221,26 +221,27 @@ def cut_draws(reading: "Reading") -> Ids:
 
 def _read(reading: "Reading", scoring: Scoring) -> tuple[Scored, str]:
     if scoring.ratings is not None:
-        table = reading.arrow(
-            named_sql("label", "scored_by_ratings").replace("/* where */", conditions(reading, scoring)),
-            {"labeler": scoring.ratings},
+        return _rows(reading, scoring, _rated(reading, scoring, scoring.ratings)), (
+            f"mean rating by {scoring.ratings}"
         )
-        if not table.num_rows:
-            labelers = [name for (name,) in reading.rows("SELECT DISTINCT labeler FROM ratings")]
-            raise UnknownName.of("labeler with ratings", scoring.ratings, labelers)
-        return _with_texts(reading, scoring, table), f"mean rating by {scoring.ratings}"
     models = chosen_models(reading, scoring.reward_models)
     if len(models) > 1:
         words = " + ".join(map(str, models)) + " (mean of z)"
-        return _with_texts(reading, scoring, _ensemble(reading, scoring, models)), words
-    table, sets = _one_model(reading, scoring, models[0])
-    rows = _with_texts(reading, scoring, table)
-    if sets is not None and not scoring.reads_texts:
-        rows = replace(rows, sets=replace(sets, scores=rows.scores))
-    return rows, str(models[0])
+        return _rows(reading, scoring, _ensemble(reading, scoring, models)), words
+    return _one_model(reading, scoring, models[0]), str(models[0])
 
 
-def _one_model(reading: "Reading", scoring: Scoring, model: RewardModel) -> "tuple[pa.Table, Sets | None]":
+def _rated(reading: "Reading", scoring: Scoring, labeler: str) -> "pa.Table":
+    labelers = [name for (name,) in reading.rows("SELECT DISTINCT labeler FROM ratings")]
+    if labeler not in labelers:
+        raise UnknownName.of("labeler with ratings", labeler, labelers)
+    where = conditions(reading, scoring)
+    return reading.arrow(
+        named_sql("label", "scored_by_ratings").replace("/* where */", where), {"labeler": labeler}
+    )
+
+
+def _one_model(reading: "Reading", scoring: Scoring, model: RewardModel) -> Scored:
     """Rewards as they are stored, and the latest only of those that were given more than once."""
     import pyarrow as pa
 
@@ -251,12 +252,15 @@ def _one_model(reading: "Reading", scoring: Scoring, model: RewardModel) -> "tup
     sets = sets_of(prompts, responses, np.empty(0))
     twice = repeated(sets)
     if not len(twice):
-        return table, sets
+        if scoring.reads_texts:
+            return _rows(reading, scoring, table)
+        rows = _scored(table, prompts, responses)
+        return replace(rows, sets=replace(sets, scores=rows.scores))
     reading.con.register("repeated_ids", pa.table({"response_id": uuid_column(twice)}))
     latest = reading.arrow(named_sql("label", "scored_again").replace("/* where */", where), named)
     reading.con.unregister("repeated_ids")
     once = table.filter(pa.array(~are_among(responses, twice)))
-    return pa.concat_tables([once, latest.cast(once.schema)]), None
+    return _rows(reading, scoring, pa.concat_tables([once, latest.cast(once.schema)]))
 
 
 def _ensemble(reading: "Reading", scoring: Scoring, models: list[RewardModel]) -> "pa.Table":
@@ -291,27 +295,30 @@ def _check_policies(reading: "Reading", policies: tuple[str, ...]) -> None:
             raise UnknownName.of("policy", policy, known)
 
 
-def _with_texts(reading: "Reading", scoring: Scoring, table: "pa.Table") -> Scored:
+def _rows(reading: "Reading", scoring: Scoring, table: "pa.Table") -> Scored:
     """The rows as columns; scores less what their length costs, where it costs something."""
-    if scoring.reads_texts:
-        reading.con.register("scored_rows", table)
-        table = reading.arrow(named_sql("label", "scored_texts"))
-        reading.con.unregister("scored_rows")
-    scores = table.column("score").to_numpy()
-    has_text, texts = None, np.empty((0, 2), dtype=np.uint64)
-    if scoring.reads_texts:
-        characters = table.column("characters").to_numpy()
-        has_text = characters >= 0
-        scores = scores - scoring.length_penalty * characters
-        texts = ids_of(table.column("text_key"))
+    if not scoring.reads_texts:
+        return _scored(table, ids_of(table.column("prompt_id")), ids_of(table.column("response_id")))
+    reading.con.register("scored_rows", table)
+    table = reading.arrow(named_sql("label", "scored_texts"))
+    reading.con.unregister("scored_rows")
+    rows = _scored(table, ids_of(table.column("prompt_id")), ids_of(table.column("response_id")))
+    characters = table.column("characters").to_numpy()
+    return replace(
+        rows,
+        scores=rows.scores - scoring.length_penalty * characters,
+        texts=ids_of(table.column("text_key")),
+        has_text=characters >= 0,
+    )
+
+
+def _scored(table: "pa.Table", prompts: Ids, responses: Ids) -> Scored:
     return Scored(
-        ids_of(table.column("prompt_id")),
-        ids_of(table.column("response_id")),
-        scores,
+        prompts,
+        responses,
+        table.column("score").to_numpy(),
         _flags(table.column("is_scored")),
         _flags(table.column("is_truncated")),
-        texts,
-        has_text,
     )
 
 

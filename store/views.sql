@@ -401,3 +401,31 @@ FROM as_of.batch_requests AS requests
 JOIN as_of.current_batches AS batches
     ON requests.batch_id = batches.batch_id
 WHERE batches.state IN ('intended', 'sending', 'submitted');
+-- Every message that has answers, with how many different ones, and how many draws of policies.
+CREATE VIEW as_of.prompts AS
+SELECT
+    messages.parent_id AS prompt_id,
+    count(*) AS n_responses,
+    coalesce(any_value(draws.n_draws), 0) AS n_draws
+FROM as_of.messages AS messages
+LEFT JOIN (SELECT prompt_id, count(*) AS n_draws FROM as_of.samples GROUP BY prompt_id) AS draws
+    ON draws.prompt_id = messages.parent_id
+WHERE messages.role = 'assistant' AND messages.parent_id IS NOT NULL
+GROUP BY messages.parent_id;
+
+-- Responses by the rewards of each model, 1 the best; equal rewards in the order of ids. `label rank` and
+-- `label pairs` rank by penalties, ensembles and ratings too, and know ties.
+CREATE VIEW as_of.ranked_responses AS
+SELECT
+    prompt_id,
+    response_id,
+    reward_model,
+    revision,
+    value,
+    row_number() OVER (
+        PARTITION BY prompt_id, reward_model, revision
+        ORDER BY value DESC, response_id
+    ) AS rank,
+    is_truncated
+FROM as_of.current_rewards
+WHERE state = 'done' AND value IS NOT NULL;

@@ -21,6 +21,8 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "bench_ingest",
         "bench_labels",
         "bench_review",
+        "bench_rank",
+        "best and worst of each prompt",
         "bench_crlft",
         "executemany",
     ):

@@ -185,3 +185,18 @@ def test_the_past_can_be_ranked(filled) -> None:
     filled.add("one", [("a", 100.0)], policy=None)
     then = rank_report(Store(filled.store.path, at=f"v{before}"), RankSettings())
     assert then.curves[0].by_rank[0].value == 5.0
+
+
+def test_sql_sees_prompts_and_ranks(filled) -> None:
+    with filled.store.read() as reading:
+        prompts = reading.rows(
+            "SELECT content, n_responses, n_draws FROM prompts"
+            " JOIN messages ON message_id = prompt_id ORDER BY content"
+        )
+        ranks = reading.rows(
+            "SELECT content, rank FROM ranked_responses JOIN messages ON message_id = response_id"
+            " WHERE prompt_id = CAST(? AS UUID) ORDER BY rank",
+            [filled.prompt("one")],
+        )
+    assert prompts == [("one", 3, 4), ("two", 4, 4)]
+    assert ranks == [("b", 1), ("c", 2), ("a", 3)]
