@@ -279,25 +279,58 @@ def sql(query: str, limit: int, store_path: Path, at: str | None, as_json: bool)
     context_settings=CONTEXT,
     epilog="""\b
 Examples:
-  curate decisions --verdict drop
+  curate decisions --verdict drop --by filter:refusal
+  curate decisions --restore c1-8f3a21 --reason "a joke, not a refusal"
 """,
 )
 @click.option("--verdict", type=click.Choice(["keep", "drop"]), help="Only these.")
+@click.option("--by", metavar="WHO", help="Only those of a person, or of a rule such as filter:refusal.")
 @click.option("--limit", type=int, default=50, show_default=True, help="Most decisions to list.")
+@click.option(
+    "--restore", metavar="ID", multiple=True, help="Keep this conversation, whatever rules say; repeatable."
+)
+@click.option("--reason", default="", help="Why it is restored.")
+@click.option("--annotator", metavar="NAME", help="Who restores it.  [default: your user name]")
 @store_option
 @at_option
 @json_option
-def decisions(verdict: str | None, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
-    """List what was kept or dropped last, by whom and why."""
+def decisions(
+    *,
+    verdict: str | None,
+    by: str | None,
+    limit: int,
+    restore: tuple[str, ...],
+    reason: str,
+    annotator: str | None,
+    store_path: Path,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """List what was kept or dropped last, by whom and why; or bring dropped conversations back."""
     from curate.query import latest_decisions
     from store.db import Store
 
-    found = latest_decisions(Store(store_path, at=at), verdict, limit)
+    if restore:
+        _restore(Store(store_path, at=at), restore, annotator, reason, as_json=as_json)
+        return
+    found = latest_decisions(Store(store_path, at=at), verdict, by, limit)
     if as_json:
         echo_json({"decisions": found})
         return
     names = ("target", "verdict", "reason", "decided_by", "decided_at")
     echo(table(names, [[row[name] for name in names] for row in found]))
+
+
+def _restore(
+    store: "Store", given: tuple[str, ...], annotator: str | None, reason: str, *, as_json: bool
+) -> None:
+    from curate.restoring import restore, user_name
+
+    restored = restore(store, given, annotator or user_name(), reason)
+    if as_json:
+        echo_json({"restored": restored})
+        return
+    echo(f"{len(restored):,} kept: {', '.join(restored)}")
 
 
 @click.command(

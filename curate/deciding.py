@@ -155,14 +155,14 @@ def drops_table(rows: Sequence[tuple[str, str, str | None]]) -> pa.Table:
     return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
 
 
-def decide(store: "Store", run: "Run", proposals: Sequence[Proposal], caution: Caution) -> Decided:
-    """Weigh what the rules propose and write it, in turns of under a second.
+def decide(store: "Store", run: "Run | None", proposals: Sequence[Proposal], caution: Caution) -> Decided:
+    """Weigh what the rules propose and write it, in turns of under a second; without a RUN only weigh.
 
     Raises RequestError, having written nothing, if more than the allowed part of a source would go.
     """
     with store.read() as reading:
         weighed = weigh(reading, proposals)
-    if caution.is_dry_run:
+    if run is None or caution.is_dry_run:
         return Decided(weighed)
     _refuse_to_empty(weighed, caution)
     new = taken_back = 0

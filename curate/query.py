@@ -29,8 +29,8 @@ def run_query(store: Store, query: str, limit: int) -> tuple[list[str], list[tup
     return columns, rows[:limit] if limit else rows, bool(limit) and len(rows) > limit
 
 
-def latest_decisions(store: Store, verdict: str | None, limit: int) -> list[dict[str, Any]]:
-    """The decisions in force, newest first; VERDICT keeps only `keep` or `drop`."""
+def latest_decisions(store: Store, verdict: str | None, by: str | None, limit: int) -> list[dict[str, Any]]:
+    """The decisions in force, newest first; VERDICT keeps only `keep` or `drop`, BY those of one decider."""
     with store.read() as reading:
         return reading.dicts(
             """
@@ -40,8 +40,9 @@ def latest_decisions(store: Store, verdict: str | None, limit: int) -> list[dict
                 verdict, reason, decided_by, decided_at, evidence
             FROM latest_decisions
             WHERE coalesce(verdict = $verdict, $verdict IS NULL)
+                AND ($by IS NULL OR decided_by = $by OR split_part(decided_by, '/', 1) = $by)
             ORDER BY decided_at DESC, target
             LIMIT $limit
             """,
-            {"verdict": verdict, "limit": limit},
+            {"verdict": verdict, "by": by, "limit": limit},
         )

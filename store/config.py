@@ -13,11 +13,15 @@ nearest known one. Keys and secrets never live here; they come from the environm
     rpm = 500
     tpm = 300000
     concurrency = 32
+
+    [[pipeline]]                   # `curate filter --pipeline`, in this order
+    filter = "refusal"
+    share = 0.5
 """
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,9 +65,16 @@ class Config:
     """Model name → price, before the built-in price table."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
     """Model name → limits."""
+    pipeline: Sequence[Mapping[str, Any]] = ()
+    """Filters in the order they run: `filter`, and its options beside it; the filters know which."""
 
 
 Section = TypeVar("Section")
+
+
+def config_path() -> Path:
+    """Where the settings are, if there are any: PREFERABLY_CONFIG, else ./preferably.toml."""
+    return Path(os.environ.get("PREFERABLY_CONFIG", CONFIG_FILE))
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -71,9 +82,9 @@ def load_config(path: Path | None = None) -> Config:
 
     Raises BadSettings, naming the file, for anything it does not understand.
     """
-    named = path or (Path(os.environ["PREFERABLY_CONFIG"]) if "PREFERABLY_CONFIG" in os.environ else None)
-    file = named or Path(CONFIG_FILE)
-    if named is None and not file.exists():
+    file = path or config_path()
+    is_named = path is not None or "PREFERABLY_CONFIG" in os.environ
+    if not is_named and not file.exists():
         return Config()
     try:
         content = tomllib.loads(file.read_text())
@@ -91,7 +102,15 @@ def load_config(path: Path | None = None) -> Config:
             name: _section(file, f"limits.{name}", Limits, body)
             for name, body in content.get("limits", {}).items()
         },
+        pipeline=_tables(file, "pipeline", content.get("pipeline", [])),
     )
+
+
+def _tables(file: Path, where: str, content: Any) -> Sequence[Mapping[str, Any]]:
+    """A list of tables, checked no further."""
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise BadSettings(f"{file}: {where} must be written as [[{where}]] tables")
+    return tuple(content)
 
 
 def _section(file: Path, where: str, kind: type[Section], body: Any) -> Section:

@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING
 from unicodedata import is_normalized, normalize
 
 from curate.cleaning import Turn
+from curate.mojibake import FENCE, MOJIBAKE_MARKS
 from store.errors import MissingExtra
 
 if TYPE_CHECKING:
     import polars as pl
-
-MOJIBAKE_MARKS = (
-    "â€", "Ã¡", "Ã©", "Ã¨", "Ã¤", "Ã¶", "Ã¼", "Ã±", "Ã§", "Ã³", "Ã­", "Ãº", "Ã£", "Ãª", "Ã¢", "Ã®", "Ã´", "ÃŸ", "Ã¥",
-    "Ã˜", "Ã‰", "Â°", "Â£", "Â©", "Â®", "Â·", "Â«", "Â»", "Â\u00a0", "ðŸ", "ï¿½", "ï»¿", "Ð°", "Ð¾", "Ñ€", "Ñ‚",
-)  # fmt: skip
-"""Pairs that UTF-8 read as Latin-1 leaves behind and that no language writes."""
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f]")
 """Control characters of both blocks, but for tab, line feed and the return that is dealt with below."""
 
 ENDINGS = re.compile(r"\r\n?|\x85|\u2028|\u2029")
 """Line ends that are not a line feed."""
-
-FENCE = "```"
 
 
 def repair(text: str) -> str:

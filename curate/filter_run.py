@@ -1,0 +1,294 @@
+"""`curate filter`: look at new conversations with some filters, and hand in what each would drop.
+
+First every message in question is read once, in pieces of a turn each, and each filter notices what it
+notices; of the texts only that stays in memory, with role and length. Then the conversations are gone
+through in pieces, with what was noticed beside their turns.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.deciding import (
+    Caution,
+    Decided,
+    Proposal,
+    decide,
+    drops_table,
+    looked_to,
+    newest_conversation,
+)
+from curate.filter import Filter, StoreFilter
+from curate.filter_options import Chosen
+from curate.known_ids import uuid_array
+from store.ids import to_text, uuid_text
+from store.named_sql import named_sql
+from store.rows import ROLES
+from store.runs import run_of
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from store.db import Store
+    from store.runs import Run
+
+PIECE_MESSAGES = 20_480
+"""Messages whose texts are read in one turn: under a second."""
+PIECE_TURNS = 200_000
+"""Turns of conversations, without texts, gone through at a time."""
+EXAMPLES = 3
+
+Progress = Callable[[float], None]
+Drop = tuple[str, str, str | None]
+"""Conversation as UUID text, reason, evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSettings:
+    """What a user may ask of a filtering."""
+
+    caution: Caution = field(default_factory=Caution)
+    is_again: bool = False
+    """Look at conversations these filters have seen before, too."""
+
+
+@dataclass(frozen=True)
+class FilterReport:
+    """What came of it."""
+
+    decided: Decided
+    examples: dict[str, list[tuple[str, str, str | None]]]
+    """Filter → a few of its drops: conversation, reason, evidence."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """A filter and from where on it has to look."""
+
+    chosen: Chosen
+    after: int
+
+
+class Screen:
+    """What is known of the messages: role and length of all, and what each filter noticed."""
+
+    def __init__(self, n_messages: int, rules: dict[str, Filter]) -> None:
+        self.rules = rules
+        self.roles: NDArray[np.uint8] = np.zeros(n_messages, dtype=np.uint8)
+        self.n_chars: NDArray[np.int32] = np.zeros(n_messages, dtype=np.int32)
+        self.noticed: dict[str, list[pl.DataFrame]] = {}
+
+    def take(self, texts: "pl.DataFrame") -> None:
+        """Let every filter look at some messages."""
+        import polars as pl
+
+        rows = texts.get_column("row").to_numpy()
+        codes = texts.get_column("role").cast(pl.Enum(ROLES)).to_physical()
+        self.roles[rows] = codes.to_numpy()
+        self.n_chars[rows] = texts.get_column("content").str.len_chars().to_numpy()
+        for name, rule in self.rules.items():
+            found = rule.notice(texts)
+            if found is not None:
+                self.noticed.setdefault(name, []).append(found)
+
+    def turns(self, paths: "pl.DataFrame") -> "pl.DataFrame":
+        """Role and length beside `conversation`, `position` and `row`."""
+        import polars as pl
+
+        rows = paths.get_column("row").to_numpy()
+        roles = pl.Series("role", self.roles[rows])
+        named = roles.replace_strict(list(range(len(ROLES))), list(ROLES), return_dtype=pl.String)
+        return paths.with_columns(named, pl.Series("n_chars", self.n_chars[rows]).cast(pl.Int64))
+
+    def marked(self, name: str, turns: "pl.DataFrame") -> "pl.DataFrame":
+        """The turns as filter NAME is to see them."""
+        import polars as pl
+
+        if name not in self.noticed:
+            empty = {"label": pl.String, "score": pl.Float64, "found": pl.String, "start": pl.Int64}
+            return turns.with_columns(**{key: pl.lit(None, kind) for key, kind in empty.items()})
+        noticed = pl.concat(self.noticed[name])
+        hit = turns.join(noticed.select("row"), on="row", how="semi").select("conversation").unique()
+        whole = turns.join(hit, on="conversation", how="semi")
+        return whole.join(noticed, on="row", how="left", maintain_order="left")
+
+
+def filter_store(
+    store: "Store", chosen: Sequence[Chosen], settings: FilterSettings, advance: Progress | None = None
+) -> FilterReport:
+    """Look at what is new for these filters and write their decisions.
+
+    Raises RequestError, having written nothing, if more than the allowed part of a source would go.
+    """
+    asked = {
+        "pipeline": [
+            {"filter": one.name, "rule_version": one.rule.rule_version, **one.options} for one in chosen
+        ],
+        "is_again": settings.is_again,
+        "max_drop_share": settings.caution.max_drop_share,
+        "is_sure": settings.caution.is_sure,
+    }
+    if settings.caution.is_dry_run:
+        return _filter(store, chosen, settings, advance or (lambda _amount: None), None)
+    with run_of(store, "curate filter", asked) as run:
+        report = _filter(store, chosen, settings, advance or (lambda _amount: None), run)
+        run.finish(counts(report))
+    return report
+
+
+def counts(report: FilterReport) -> dict[str, object]:
+    """The report as plain values, for `--json` and the run."""
+    weighed = report.decided.weighed
+    return {
+        "seen": weighed.seen,
+        "kept": weighed.kept,
+        "dropped": weighed.dropped,
+        "reasons": dict(weighed.reasons),
+        "by_filter": dict(weighed.by_decider),
+        "sources": [
+            {"name": one.source, "seen": one.seen, "kept": one.seen - one.dropped, "dropped": one.dropped}
+            for one in weighed.sources
+        ],
+        "overruled": weighed.overruled,
+        "new": report.decided.new,
+        "taken_back": report.decided.taken_back,
+    }
+
+
+def _filter(
+    store: "Store", chosen: Sequence[Chosen], settings: FilterSettings, tell: Progress, run: "Run | None"
+) -> FilterReport:
+    with store.read() as reading:
+        upto = newest_conversation(reading)
+        due = [
+            Due(one, _begin(looked_to(reading, one.decider), one, upto, is_again=settings.is_again))
+            for one in chosen
+        ]
+    drops = _judge(store, due, upto, tell)
+    proposals = [
+        Proposal(one.chosen.decider, one.after, upto, drops_table(drops[one.chosen.name])) for one in due
+    ]
+    decided = decide(store, run, proposals, settings.caution)
+    examples = {
+        name: [(to_text("c1", id_), reason, evidence) for id_, reason, evidence in found[:EXAMPLES]]
+        for name, found in drops.items()
+        if found
+    }
+    return FilterReport(decided, examples)
+
+
+def _begin(looked: int, chosen: Chosen, upto: int, *, is_again: bool) -> int:
+    """The version after which a filter has to look; one that needs the whole store looks at all of it again."""
+    if is_again or (isinstance(chosen.rule, StoreFilter) and looked < upto):
+        return 0
+    return looked
+
+
+def _judge(store: "Store", due: Sequence[Due], upto: int, tell: Progress) -> dict[str, list[Drop]]:
+    """What each filter would drop, by its name."""
+    drops: dict[str, list[Drop]] = {one.chosen.name: [] for one in due}
+    single = [one for one in due if isinstance(one.chosen.rule, Filter) and one.after < upto]
+    if single:
+        after = min(one.after for one in single)
+        screen = _screen(store, single, after, upto, tell)
+        for name, found in _drops_by_turns(store, screen, single, after, upto):
+            drops[name] += found
+    for one in due:
+        rule = one.chosen.rule
+        if isinstance(rule, StoreFilter) and one.after < upto:
+            with store.read() as reading:
+                across = rule.drops_across(reading, upto)
+            drops[one.chosen.name] += [
+                (id_, _reason(one.chosen.name, label), _evidence(evidence)) for id_, label, evidence in across
+            ]
+    return drops
+
+
+def _screen(store: "Store", due: Sequence[Due], after: int, upto: int, tell: Progress) -> Screen:
+    """Read the messages of the conversations in question, each once."""
+    import polars as pl
+
+    span = {"after": after, "upto": upto}
+    with store.read() as reading:
+        versions = reading.rows(named_sql("curate", "filter_versions"), span)
+        n_messages = int(reading.rows("SELECT coalesce(max(rowid) + 1, 0) FROM main.messages")[0][0])
+    rules = {one.chosen.name: one.chosen.rule for one in due if isinstance(one.chosen.rule, Filter)}
+    screen = Screen(n_messages, rules)
+    for piece, size in _pieces([(int(version), int(count)) for version, count in versions]):
+        with store.read() as reading:
+            found = pl.from_arrow(
+                reading.arrow(named_sql("curate", "filter_texts"), {"versions": piece, **span})
+            )
+        assert isinstance(found, pl.DataFrame)
+        screen.take(found)
+        tell(size)
+    return screen
+
+
+def _pieces(counted: Sequence[tuple[int, int]]) -> Iterator[tuple[list[int], int]]:
+    """Versions, and how many messages they hold, so many at a time that they make one piece."""
+    versions: list[int] = []
+    size = 0
+    for version, count in counted:
+        versions.append(version)
+        size += count
+        if size >= PIECE_MESSAGES:
+            yield versions, size
+            versions, size = [], 0
+    if versions:
+        yield versions, size
+
+
+def _drops_by_turns(
+    store: "Store", screen: Screen, due: Sequence[Due], after: int, upto: int
+) -> Iterator[tuple[str, list[Drop]]]:
+    """Go through the conversations; gives (filter, drops) for each piece."""
+    import polars as pl
+
+    with store.read() as reading:
+        table = reading.arrow(named_sql("curate", "filter_conversations"), {"after": after, "upto": upto})
+    versions = table.column("version").to_numpy()
+    starts = {one.chosen.name: int(np.searchsorted(versions, one.after, side="right")) for one in due}
+    ends = np.cumsum(table.column("n_messages").to_numpy())
+    first = 0
+    while first < table.num_rows:
+        done = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, done + PIECE_TURNS, side="right")))
+        ids: list[bytes] = table.column("id").slice(first, last - first).to_pylist()
+        numbered = pa.table({"id": uuid_array(ids), "number": pa.array(range(first, last), pa.int64())})
+        with store.read() as reading:
+            reading.con.register("piece", numbered)
+            paths = pl.from_arrow(reading.arrow(named_sql("curate", "filter_paths")))
+            reading.con.unregister("piece")
+        assert isinstance(paths, pl.DataFrame)
+        turns = screen.turns(paths)
+        for name, rule in screen.rules.items():
+            mine = turns.filter(pl.col("conversation") >= starts[name])
+            found = rule.drops(screen.marked(name, mine)).sort("conversation")
+            yield name, [_drop(name, row, ids, first) for row in found.iter_rows(named=True)]
+        first = last
+
+
+def _drop(name: str, row: dict[str, Any], ids: list[bytes], first: int) -> Drop:
+    evidence = {key: value for key, value in row.items() if key not in ("conversation", "label")}
+    return uuid_text(ids[row["conversation"] - first]), _reason(name, row["label"]), _evidence(evidence)
+
+
+def _reason(name: str, label: str | None) -> str:
+    return f"{name}: {label}" if label else name
+
+
+def _evidence(values: dict[str, object]) -> str | None:
+    known = {key: value for key, value in values.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False, sort_keys=True) if known else None
+
+
+def to_read(store: "Store") -> int:
+    """How many messages a filter that looks at everything reads."""
+    with store.read() as reading:
+        return int(reading.rows("SELECT count(*) FROM messages")[0][0])
