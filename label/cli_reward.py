@@ -20,8 +20,9 @@ from store.console import (
 from store.errors import PreferablyError
 
 if TYPE_CHECKING:
+    from label.exchange_tokens import TruncationSide
     from label.reward import RewardReport, RewardSettings, RewardTally
-    from label.reward_model import RewardModel, TruncationSide
+    from label.reward_model import RewardModel
     from label.scoring_plan import Origin
     from store.db import Store
 
@@ -77,13 +78,24 @@ Examples:
   label reward --model models/rm --policy sft-7b --max-length 4096
   label reward --model hf:models/rm --from samples --selection xwin-set --dtype bfloat16
   label reward --model models/rm --from conversations --source sharegpt --json
+  label reward --model vllm:models/rm --max-length 4096
+  label reward --model vllm:http://host:8000/v1#rm --tokenizer models/rm
   label reward --model offline
 """,
 )
 @click.option(
     "--model",
     required=True,
-    help="The reward model: a folder (hf:PATH), or the stand-in `offline`.",
+    help="The reward model: a folder (hf:PATH, vllm:PATH), a server (vllm:http://host:8000/v1#name), or the"
+    " stand-in `offline`.",
+)
+@click.option(
+    "--base-url", multiple=True, metavar="URL", help="More servers of the model; they share the work."
+)
+@click.option(
+    "--tokenizer",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder with the model's tokenizer, where the model is on a server.",
 )
 @click.option("--name", metavar="NAME", help="Store the rewards under NAME instead of the model's.")
 @click.option(
@@ -112,6 +124,8 @@ Examples:
 def reward(
     *,
     model: str,
+    base_url: tuple[str, ...],
+    tokenizer: Path | None,
     name: str | None,
     origin: str,
     selection: str | None,
@@ -148,6 +162,8 @@ def reward(
         truncation_side=cast("TruncationSide", truncation_side),
         dtype=dtype,
         batch_tokens=batch_tokens,
+        base_urls=base_url,
+        tokenizer=None if tokenizer is None else str(tokenizer),
     )
     settings = RewardSettings(
         scope=Scope(

@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from label.exchange import Exchange, Turn
-from label.reward_model import TruncationSide
 from store.chat_format import load_tokenizer, tokenizer_sha256
 from store.chat_template import OWN, template_for
 from store.errors import BadInput, BadSettings
+
+TruncationSide = Literal["left", "right"]
 
 LARGEST_LENGTH = 1_000_000
 """Tokenizers that know no bound say a number beyond this."""

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from label.exchange import Exchange
-from store.errors import BadSettings
+from label.exchange_tokens import TokenizedExchange, TruncationSide
+from store.errors import BadInput, BadSettings
 from store.extensions import ExtensionPoint
 
 RewardState = Literal["done", "refused", "failed"]
-TruncationSide = Literal["left", "right"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class RewardChoice:
     """Of the weights; the head is float32 always."""
     batch_tokens: int = 16_384
     """Tokens of a batch, padding included."""
+    base_urls: tuple[str, ...] = ()
+    """Servers of the model, each given batches in turn."""
 
 
 class OpenRewardModel(Protocol):
@@ -84,6 +87,7 @@ REWARD_MODELS: ExtensionPoint[OpenRewardModel] = ExtensionPoint(
     built_in={
         "hf": "label.reward_models.in_process:open_in_process",
         "offline": "label.reward_models.offline:open_offline",
+        "vllm": "label.reward_models.vllm_choice:open_vllm",
     },
 )
 
@@ -109,6 +113,20 @@ def reward_model_name(model: RewardModel, name: str | None) -> str:
     if not name.strip():
         raise BadSettings("--name gives no name")
     return f"{model.name}:{name}" if model.name == STAND_IN else name
+
+
+def reward_of(row: TokenizedExchange, value: float) -> Reward:
+    """The reward for what was read; a number that is none fails."""
+    if not math.isfinite(value):
+        return Reward("failed", None, row.n_tokens, row.is_truncated, why=f"the model's number is {value}")
+    return Reward("done", value, row.n_tokens, row.is_truncated)
+
+
+def only_number(numbers: Sequence[float], name: str) -> float:
+    """The one number of a reward model; BadInput for a classifier with several."""
+    if len(numbers) != 1:
+        raise BadInput(f"{name} gives {len(numbers)} numbers; a reward model gives one")
+    return float(numbers[0])
 
 
 def revision_of(described: Mapping[str, object]) -> str:

@@ -1,6 +1,5 @@
 """A reward model that transformers runs in this process, on the GPU if there is one."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any
 from label.exchange import Exchange
 from label.exchange_tokens import ExchangeTokens, TokenizedExchange
 from label.model_folder import fingerprint, model_folder
-from label.reward_model import Reward, RewardChoice, revision_of
+from label.reward_model import Reward, RewardChoice, revision_of, reward_of
 from label.reward_models.classifier import load_classifier, load_tokens, values_of
 from label.token_batches import in_halves, token_batches
+from store.errors import BadSettings
 
 
 class InProcessReward:
@@ -68,13 +68,8 @@ class InProcessReward:
         return load_classifier(self._folder, self._choice.dtype)
 
 
-def reward_of(row: TokenizedExchange, value: float) -> Reward:
-    """The reward; a number that is none fails."""
-    if not math.isfinite(value):
-        return Reward("failed", None, row.n_tokens, row.is_truncated, why=f"the model's number is {value}")
-    return Reward("done", value, row.n_tokens, row.is_truncated)
-
-
 def open_in_process(choice: RewardChoice) -> InProcessReward:
     """A reward model named as `hf:PATH` or PATH, a folder on this machine."""
+    if choice.base_urls:
+        raise BadSettings("a folder runs in this process; leave --base-url out, or write vllm:NAME")
     return InProcessReward(model_folder(choice.model), choice)

@@ -46,6 +46,6 @@ class OfflineReward:
 
 def open_offline(choice: RewardChoice) -> OfflineReward:
     """The offline reward model; it has no weights and no template."""
-    if choice.model or choice.template or choice.tokenizer or choice.max_length:
+    if choice.model or choice.template or choice.tokenizer or choice.max_length or choice.base_urls:
         raise BadSettings("the offline reward model is one rule; leave path, template and lengths out")
     return OfflineReward()

@@ -5,9 +5,7 @@ seeds as behind a vLLM server, and a set begun with one may be finished with the
 """
 
 import asyncio
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -18,18 +16,11 @@ from label.engine.failures import UNFIT_PROMPT
 from label.model_folder import fingerprint, model_folder
 from label.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice
-from store.errors import BadSettings, MissingExtra, PreferablyError
+from label.vllm_library import children_on_stderr, import_vllm
+from store.errors import BadSettings, PreferablyError
 
 ASKS_AT_ONCE = 128
 DRAWS_PER_ASK = 8
-
-QUIET = {
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "VLLM_NO_USAGE_STATS": "1",
-    "HF_HUB_OFFLINE": "1",
-}
-"""What the engine is started with unless the user says otherwise: no word on stdout, none over the network."""
 
 
 class EngineSampler:
@@ -61,7 +52,7 @@ class EngineSampler:
 
     def check(self) -> None:
         """Load vLLM and the tokenizer."""
-        _import_vllm()
+        import_vllm()
         self._prompt_tokens.check()
 
     async def draw(self, ask: Ask, timeout_s: float) -> Reply:
@@ -127,22 +118,12 @@ def open_engine(choice: SamplerChoice) -> EngineSampler:
     return EngineSampler(folder, tokens, choice.engine)
 
 
-def _import_vllm() -> Any:
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import vllm
-    except ImportError as error:
-        raise MissingExtra.of("vllm", "vllm") from error
-    return vllm
-
-
 def _start(folder: Path, arguments: Mapping[str, Json]) -> Any:
     """The engine, started.
 
     Raises BadSettings for arguments it does not take, PreferablyError if it does not come up.
     """
-    vllm = _import_vllm()
+    vllm = import_vllm()
     from vllm.platforms import current_platform
 
     defaults: dict[str, Json] = {}
@@ -155,22 +136,10 @@ def _start(folder: Path, arguments: Mapping[str, Json]) -> Any:
     except (TypeError, ValueError) as error:
         raise BadSettings(f"vLLM does not take these --engine arguments: {error}") from error
     try:
-        with _children_on_stderr():
+        with children_on_stderr():
             return vllm.AsyncLLMEngine.from_engine_args(chosen)
     except (RuntimeError, ValueError, OSError) as error:
         raise PreferablyError(f"vLLM's engine did not start: {error}; its own words are above") from error
-
-
-@contextmanager
-def _children_on_stderr() -> Iterator[None]:
-    """Give processes started meanwhile stderr for their stdout, which is for results."""
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _drawn(output: Any) -> Drawn:
