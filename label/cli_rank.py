@@ -47,6 +47,12 @@ SCORING = (
         "--policy", "policies", multiple=True, metavar="NAME", help="Only its responses; repeatable."
     ),
     click.option("--prompts", metavar="SELECTION", help="Only prompts of this selection."),
+    click.option(
+        "--candidates",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Only the first N draws of each policy under a prompt.",
+    ),
     click.option("--with-truncated", is_flag=True, help="Let responses that were cut off take part."),
     click.option(
         "--trim-texts", "trims", is_flag=True, help="Texts equal but for white space at the ends are one."

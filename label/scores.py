@@ -54,6 +54,8 @@ class Scoring:
     """Only responses that one of these gave; empty takes all."""
     prompts: str | None = None
     """Only prompts of this selection."""
+    candidates: int | None = None
+    """Only the first so many draws of each policy under a prompt (Xwin-LM, Figure 6); None takes all."""
     with_truncated: bool = False
     """Whether responses that were cut off, by the sampler or before scoring, take part."""
     trims: bool = False
@@ -285,7 +287,17 @@ def conditions(reading: "Reading", scoring: Scoring, columns: tuple[str, ...] = 
         reading.con.execute("SET VARIABLE scored_policies = $names", {"names": list(scoring.policies)})
         for column in columns:
             sql += f" AND {column} IN ({named_sql('label', 'responses_of_policies')})"
+    if scoring.candidates is not None:
+        first = _first_draws(scoring)
+        for column in columns:
+            sql += f" AND (prompt_id, {column}) IN ({first})"
     return sql
+
+
+def _first_draws(scoring: Scoring) -> str:
+    """The first draws of each policy that takes part."""
+    sql = f"SELECT (prompt_id, response_id) FROM samples WHERE sample_index < {int(scoring.candidates or 0)}"
+    return sql + (" AND list_contains(getvariable('scored_policies'), policy)" if scoring.policies else "")
 
 
 def _check_policies(reading: "Reading", policies: tuple[str, ...]) -> None:

@@ -24,10 +24,18 @@ MEANT_FOR = {
     "turns": ("sft",),
     "pairs": ("rm", "pm", "dpo", "kto"),
     "seed": ("pm",),
+    **dict.fromkeys(
+        ("reward_models", "ratings", "policies", "prompts", "length_penalty", "rank", "candidates"), ("rsft",)
+    ),
 }
 """Option → the recipes it means something to."""
 
-SPELLED = {"only_classes": "--only-class", "only_sources": "--source"}
+SPELLED = {
+    "only_classes": "--only-class",
+    "only_sources": "--source",
+    "reward_models": "--reward-model",
+    "policies": "--policy",
+}
 
 
 @click.command(
@@ -37,6 +45,7 @@ Examples:
   train export crlft --layout openchat --out data/openchat --at before-filter
   train export crlft --layout tokenized --tokenizer models/base --out data/t --no-reward
   train export sft --selection tulu-mix --template tulu --tokenizer models/base --out data/sft
+  train export rsft --reward-model rm-70b --policy sft-70b --tokenizer models/sft --out data/rsft
   train export rm --pairs xwin-pair --part train --tokenizer models/sft --out data/rm
   train export dpo --pairs best-rank-32 --layout pairs-full --out data/dpo
 """
@@ -71,6 +80,25 @@ Examples:
     "--turns", type=click.Choice(["all", "last"]), help="sft: the answers trained on  [default: all]"
 )
 @click.option(
+    "--reward-model",
+    "reward_models",
+    multiple=True,
+    metavar="NAME",
+    help="rsft: whose rewards rank responses.",
+)
+@click.option("--ratings", metavar="LABELER", help="rsft: whose ratings rank them instead.")
+@click.option(
+    "--policy", "policies", multiple=True, metavar="NAME", help="rsft: only responses of this policy."
+)
+@click.option("--prompts", metavar="NAME", help="rsft: only prompts of this selection.")
+@click.option("--length-penalty", type=float, metavar="X", help="rsft: what each character takes off.")
+@click.option(
+    "--rank", type=click.IntRange(min=1), help="rsft: the rank that is taken  [default: 1, the best]"
+)
+@click.option(
+    "--candidates", type=click.IntRange(min=1), metavar="N", help="rsft: only the first N draws compete."
+)
+@click.option(
     "--seed", type=int, help="pm: of the order in which the two answers of a row are shown  [default: 0]"
 )
 @click.option(
@@ -94,10 +122,11 @@ def export(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Write the files RECIPE (crlft, sft, rm, pm, dpo, kto) trains on to a directory, with a card and a manifest.
+    """Write the files RECIPE (crlft, sft, rsft, rm, pm, dpo, kto) trains on to a directory, with a card and a manifest.
 
-    crlft and sft take conversations, the others a selection of pairs. The same version of the store
-    and the same settings give the same bytes. Every row can be traced back with `curate trace`.
+    crlft and sft take conversations, rsft the best response of each prompt, the others a selection of pairs.
+    The same version of the store and the same settings give the same bytes. Every row can be traced back
+    with `curate trace`.
     """
     from store.db import Store
     from train.export import export_store
@@ -134,6 +163,7 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
     from train.recipes.crlft import CrlftSettings
     from train.recipes.pairs import PairSettings
     from train.recipes.pm import PmSettings
+    from train.recipes.rsft import RsftSettings
     from train.recipes.sft import SftSettings
 
     given = {key: value for key, value in options.items() if key in MEANT_FOR and value}
@@ -148,6 +178,10 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
                 f"{name} trains on pairs; name a selection of them with --pairs, see: label pairs --help"
             )
         return (PmSettings if name == "pm" else PairSettings)(**given, **common)
+    if name == "rsft":
+        if options["part"]:
+            raise BadSettings("--part is a part of --selection or --pairs; rsft takes --prompts")
+        return RsftSettings(**given, control_tokens=options["control_tokens"])
     kind = CrlftSettings if name == "crlft" else SftSettings
     wrong = {"crlft": "drop", "sft": "zero"}[name]
     if given.get("refusals") == wrong:

@@ -20,6 +20,7 @@ from store.db import Store
 from store.errors import BadSettings, RequestError
 from store.ids import digest_of, uuid_text
 from store.runs import Run, run_of, utc_now
+from train.best import look_at_best
 from train.card import card
 from train.conversations import look_at_conversations
 from train.exporter import EXPORTERS, FORMATS, ExportRow, Shard, Target
@@ -29,6 +30,7 @@ from train.recipe import Material, recipe_named
 from train.recipes.crlft import CrlftSettings
 from train.recipes.pairs import PairSettings
 from train.recipes.pm import PmSettings
+from train.recipes.rsft import RsftSettings
 from train.recipes.sft import SftSettings
 from train.rows import Tally
 from train.seen import Seen
@@ -37,6 +39,8 @@ from train.steps import walk_all
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
+
+RecipeSettings = CrlftSettings | SftSettings | RsftSettings | PairSettings | PmSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class ExportSettings:
     template: str = "openchat"
     max_length: int = 4096  # OpenChat, section 4.1
     """Tokens a trainer keeps of a row; what exceeds them is cut off its end."""
-    recipe: CrlftSettings | SftSettings | PairSettings | PmSettings = field(default_factory=CrlftSettings)
+    recipe: RecipeSettings = field(default_factory=CrlftSettings)
     recipe_name: str = "crlft"
     """One of RECIPES."""
 
@@ -133,6 +137,8 @@ def material_of(store: Store, settings: ExportSettings) -> Material:
     """What the recipe makes its rows from."""
     if isinstance(settings.recipe, PairSettings | PmSettings):
         return look_at_pairs(store, settings.recipe_name, settings.recipe)
+    if isinstance(settings.recipe, RsftSettings):
+        return look_at_best(store, settings.recipe)
     return look_at_conversations(store, settings.recipe)
 
 

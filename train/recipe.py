@@ -63,7 +63,7 @@ class Recipe:
     template: str
     max_length: int
     takes: str
-    """`conversations` or `pairs`."""
+    """`conversations`, `responses` or `pairs`."""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -77,6 +77,14 @@ RECIPES: dict[str, Recipe] = {
             "tulu",
             2048,  # Tülu 7B and 13B
             "conversations",
+        ),
+        Recipe(
+            "rsft",
+            "Rejection-sampling fine-tuning",
+            ("prompt-completion", "tokenized"),
+            OWN,
+            4096,
+            "responses",
         ),
         Recipe(
             "rm",
