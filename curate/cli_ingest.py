@@ -79,6 +79,11 @@ def columns_of(_context: click.Context, _parameter: click.Parameter, value: str 
     is_flag=True,
     help="Store a text that is in no file as `[its name: …]`, so that its labels count; do not train on these.",
 )
+@click.option(
+    "--skip-refused",
+    is_flag=True,
+    help="Leave out files that are refused, and say why, instead of taking nothing.",
+)
 @click.option("--name", help="What to call the source; its file name if not given.")
 @click.option("--license", metavar="TEXT", help="The license the source comes under.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read no more than so many records of each file.")
@@ -98,6 +103,7 @@ def ingest(
     labeler_kind: str | None,
     beside: tuple[Path, ...],
     stand_ins: bool,
+    skip_refused: bool,
     name: str | None,
     license: str | None,
     limit: int | None,
@@ -116,7 +122,7 @@ def ingest(
 
     \b
     Examples:
-      curate ingest auto downloads/
+      curate ingest auto downloads/ --skip-refused
       curate ingest sharegpt sharegpt.json
       curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
       curate ingest sharegpt pieces.json --pieces join --json
@@ -128,7 +134,8 @@ def ingest(
       curate ingest response-sets sets.jsonl --model-label my-policy
       curate ingest vicuna-eval reviews/ --with questions.jsonl --with answers/
     """
-    from curate.ingest import IngestSettings, ingest_files, text_bytes
+    from curate.ingest import ingest_files, text_bytes
+    from curate.sources import IngestSettings
     from store.db import Store
 
     settings = IngestSettings(
@@ -144,6 +151,7 @@ def ingest(
         labeler_kind=labeler_kind,
         beside=beside,
         stand_ins=stand_ins,
+        skip_refused=skip_refused,
     )
     with progress("ingest MB", text_bytes(paths) / MEGABYTE) as advance:
         report = ingest_files(
@@ -158,7 +166,12 @@ def ingest(
         _say_kept_classes(report)
     if as_json:
         echo_json(
-            {**report.total(), "is_dry_run": is_dry_run, "files": [_as_dict(file) for file in report.files]}
+            {
+                **report.total(),
+                "is_dry_run": is_dry_run,
+                "files": [_as_dict(file) for file in report.files],
+                "refused": report.refused,
+            }
         )
         return
     for file in report.files:
@@ -196,6 +209,8 @@ def _sentence(file: "FileReport", *, is_dry_run: bool) -> str:
 
 
 def _say_reasons(report: "IngestReport") -> None:
+    for reason in report.refused:
+        note(f"left out: {reason}")
     for file in report.files:
         for remark in file.remarks:
             note(f"{file.name}: {remark}")

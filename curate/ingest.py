@@ -14,28 +14,21 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.detect import AUTO
-from curate.inputs import Input, inputs_of, size_of
+from curate.inputs import size_of
 from curate.judged import JudgedRows, not_stored
 from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
 from curate.labeled import TABLES, LabeledRows, Row, Table, append_labels, fresh_rows, key_of
 from curate.piece import Numbered, Piece, conversation_table
 from curate.reader import (
     READERS,
-    Columns,
-    Inspecting,
-    Inspection,
     Judged,
     Labeled,
-    Pieces,
-    ReaderSettings,
     Record,
     Reject,
     Remark,
 )
-from curate.readers.text_files import file_hash, inspect_text
-from curate.readers.told_elsewhere import data_files
-from store.errors import BadInput, BadSettings
+from curate.sources import IngestSettings, Source, sources_of
+from store.errors import BadInput
 from store.ids import digest_of, uuid_text
 from store.runs import run_of
 
@@ -51,93 +44,12 @@ PIECE_BYTES = 48 << 20
 PIECE_REJECTS = 10_000
 PIECE_LABELS = 20_000
 REASONS_KEPT = 1_000
-COLUMNS_READER = "columns"
-"""The reader that is told which column is what."""
 COLLECT_EVERY = 200_000
 """Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
 
 Item = Record | Judged | Labeled | Reject
 Progress = Callable[[float], None]
 """Told how many more bytes of text have been taken in."""
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSettings:
-    """What a user may ask of an ingest."""
-
-    pieces: Pieces = "keep"
-    """Whether pieces of one long conversation are put together again."""
-    limit: int | None = None
-    """Read no more than this many records of each file."""
-    source_class: str | None = None
-    """The class of every conversation, whatever its model label says."""
-    name: str | None = None
-    """What the source is called; its file name if not given."""
-    license: str | None = None
-    """The license the source comes under."""
-    is_dry_run: bool = False
-    """Only count."""
-    model_label: str | None = None
-    """The model label of every conversation that names none."""
-    columns: Columns = ()
-    """What the fields of a record mean, where they are not named as the reader expects."""
-    labeler: str | None = None
-    """Who gave the labels, where the files do not say."""
-    labeler_kind: str | None = None
-    """What kind of labeler that is."""
-    beside: tuple[Path, ...] = ()
-    """Files and folders that hold what the records name by id only."""
-    stand_ins: bool = False
-    """Whether texts that are nowhere are stood in for by their names."""
-
-    def identity(self) -> str:
-        """The part that decides which rows come out, as JSON; it belongs to the source's id."""
-        deciding: dict[str, object] = {
-            "limit": self.limit,
-            "pieces": self.pieces,
-            "source_class": self.source_class,
-        }
-        if self.model_label is not None:
-            deciding["model_label"] = self.model_label
-        if self.columns:
-            deciding["columns"] = dict(self.columns)
-        told = {
-            "labeler": self.labeler,
-            "labeler_kind": self.labeler_kind,
-            "stand_ins": self.stand_ins or None,
-        }
-        deciding |= {name: value for name, value in told.items() if value is not None}
-        if self.beside:
-            deciding["with"] = [file_hash(path) for path in data_files(self.beside)]
-        return json.dumps(deciding, sort_keys=True)
-
-    def for_reader(self) -> ReaderSettings:
-        """The part that the reader is told."""
-        return ReaderSettings(
-            self.pieces,
-            self.columns,
-            self.model_label,
-            self.labeler,
-            self.labeler_kind,
-            self.beside,
-            self.stand_ins,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One file, about to be read."""
-
-    source_id: bytes
-    name: str
-    reader: str
-    why: str
-    """How its format was found; empty where it was named."""
-    path: Path
-    inspection: Inspection
-    settings: IngestSettings
-    twins: tuple[str, ...] = ()
-    """Other files that hold the same, and are not read again."""
 
 
 @dataclass(slots=True)
@@ -180,6 +92,8 @@ class IngestReport:
     """What came of all files."""
 
     files: list[FileReport] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why files were left out."""
 
     def total(self) -> dict[str, int]:
         """The counts of all files together."""
@@ -197,30 +111,16 @@ def ingest_files(
 
     Raises UnknownName for the reader, BadInput if any file is not of the format: then nothing was done.
     """
-    reader_name = _checked_reader(reader_name, settings)
-    inputs = inputs_of(reader_name, paths)
-    sources = _each_once(_sources(inputs, settings))
+    inputs = sources_of(reader_name, paths, settings)
     tell = advance or (lambda _amount: None)
     if settings.is_dry_run:
-        return IngestReport([_dry_run(store, source, tell) for source in sources])
+        return IngestReport([_dry_run(store, source, tell) for source in inputs.sources], inputs.refused)
     asked = {"reader": reader_name, "paths": [str(path) for path in paths], **_plain(settings)}
     with run_of(store, "curate ingest", asked) as run, _few_collections():
         intake = Intake(store, run.run_id)
-        report = IngestReport([_take_file(intake, source, tell) for source in sources])
+        report = IngestReport([_take_file(intake, source, tell) for source in inputs.sources], inputs.refused)
         run.finish(report.total())
     return report
-
-
-def _checked_reader(name: str, settings: IngestSettings) -> str:
-    """The name of the reader; columns, where they are named, are a matter of one reader only."""
-    if settings.columns and name not in (COLUMNS_READER, AUTO):
-        raise BadSettings(
-            f"the format {name!r} knows its columns; leave --columns out, or use: curate ingest columns"
-        )
-    if name == AUTO:
-        return COLUMNS_READER if settings.columns else AUTO
-    READERS.load(name)
-    return name
 
 
 @contextmanager
@@ -244,30 +144,6 @@ def text_bytes(paths: Sequence[Path]) -> int:
 
 def _plain(settings: IngestSettings) -> dict[str, object]:
     return {**json.loads(settings.identity()), "name": settings.name, "license": settings.license}
-
-
-def _sources(inputs: Sequence[Input], settings: IngestSettings) -> Iterator[Source]:
-    """Look at every file from beginning to end before anything of any is taken."""
-    for one in inputs:
-        reader = READERS.load(one.reader)
-        path = one.path
-        inspection = reader.inspect(path) if isinstance(reader, Inspecting) else inspect_text(path)
-        next(
-            reader(path, settings.for_reader()), None
-        )  # raises BadInput if its beginning is not of the format
-        source_id = digest_of("s1", inspection.sha256, one.reader, settings.identity())
-        name = settings.name or one.name
-        yield Source(source_id, name, one.reader, one.why, path, inspection, settings)
-
-
-def _each_once(sources: Iterator[Source]) -> list[Source]:
-    """The sources, those of the same content as one: the first, which says so."""
-    found: dict[bytes, Source] = {}
-    for source in sources:
-        first = found.setdefault(source.source_id, source)
-        if first.path != source.path:
-            found[source.source_id] = replace(first, twins=(*first.twins, str(source.path)))
-    return list(found.values())
 
 
 class Intake:

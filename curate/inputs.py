@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.detect import AUTO, detect
+from curate.detect import AUTO, Detected, detect
 from curate.readers.columnar import is_saved_dataset, stored_bytes
 from store.errors import BadInput
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".xlsx", ".parquet", ".arrow")
 PACKED = (".gz", ".zst", ".zstd")
+REFUSALS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,31 @@ class Input:
     name: str
     """What it is called: its file name, or its path in the folder that was named."""
     reader: str
-    why: str
-    """How the format was found; empty where it was named."""
+    """As it was named, `auto` included."""
+
+    def format(self) -> Detected:
+        """Its format, and how that was found; nothing to say where it was named.
+
+        Raises BadInput if it is to be found and is not clear.
+        """
+        return detect(self.path) if self.reader == AUTO else Detected(self.reader, "")
 
 
 def inputs_of(reader: str, paths: Sequence[Path]) -> list[Input]:
-    """What PATHS stand for, each with its reader; `auto` finds the reader of each.
+    """What PATHS stand for.
 
-    Raises BadInput if a folder has no data files, or if a format is not clear.
+    Raises BadInput if a folder has no data files.
     """
-    files = [file for path in paths for file in _files(path)]
-    if reader != AUTO:
-        return [Input(file, name, reader, "") for file, name in files]
-    found = [(file, name, detect(file)) for file, name in files]
-    return [Input(file, name, one.reader, one.why) for file, name, one in found]
+    return [Input(file, name, reader) for path in paths for file, name in _files(path)]
+
+
+def refusal_of(errors: Sequence[BadInput]) -> BadInput:
+    """One error for all files that were refused."""
+    if len(errors) == 1:
+        return errors[0]
+    shown = "; ".join(str(error) for error in errors[:REFUSALS_SHOWN])
+    more = f"; and {len(errors) - REFUSALS_SHOWN} more" if len(errors) > REFUSALS_SHOWN else ""
+    return BadInput(f"{len(errors)} files are refused (--skip-refused takes the others in): {shown}{more}")
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str]]:

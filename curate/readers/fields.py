@@ -89,9 +89,8 @@ class Fields:
 
     def take(self, key: str) -> Any:
         """The value of a field, which then belongs to the metadata no longer; None if there is none."""
-        value = self.see(key)
-        self._values.pop(key, None)
-        return value
+        value = self._values.pop(key, None)
+        return decoded(value) if isinstance(value, msgspec.Raw) else value
 
     def drop(self, *keys: str) -> None:
         """Leave fields out of the metadata: they repeat what is stored anyway."""
@@ -104,8 +103,9 @@ class Fields:
         Raises Unreadable if it is not text.
         """
         for key in keys:
-            if self.see(key) is not None:
-                return self._text_of(key)
+            value = self.take(key) if key in self._values else None
+            if value is not None:
+                return _text_or_reason(key, value)
         return ""
 
     def need_text(self, *keys: str) -> str:
@@ -116,13 +116,7 @@ class Fields:
         key = next((key for key in keys if key in self._values), None)
         if key is None:
             raise Unreadable(f"no {keys[0]}" + (f" (one of {', '.join(keys)})" if len(keys) > 1 else ""))
-        return self._text_of(key)
-
-    def _text_of(self, key: str) -> str:
-        value = self.take(key)
-        if not isinstance(value, str):
-            raise Unreadable(f"{key} is {kind_of(value)}, not text")
-        return value
+        return _text_or_reason(key, self.take(key))
 
     def need_list(self, key: str) -> list[Any]:
         """The list in a field.
@@ -166,10 +160,23 @@ class Fields:
 
     def rest(self, more: Iterable[tuple[str, object]] = ()) -> str | None:
         """What is left of the record and what is given in MORE, as JSON text."""
-        pairs = [*self._values.items(), *more]
+        pairs = [*self._values.items(), *((_free(key, self._values), value) for key, value in more)]
         if not pairs:
             return None
         return "{" + ",".join(f"{_text(key)}:{_text(value)}" for key, value in pairs) + "}"
+
+
+def _text_or_reason(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise Unreadable(f"{key} is {kind_of(value)}, not text")
+    return value
+
+
+def _free(key: str, taken: Mapping[str, object]) -> str:
+    """KEY, or what is nearest to it and not TAKEN: no key stands twice in the metadata."""
+    while key in taken:
+        key += "_"
+    return key
 
 
 def _text(value: object) -> str:

@@ -31,8 +31,13 @@ class Row:
     line: int
     byte_offset: int
     fields: Fields
-    excerpt: str
-    """How the record begins."""
+    beginning: bytes | str
+    """The record, or how it begins."""
+
+    @property
+    def excerpt(self) -> str:
+        """How the record begins, as text."""
+        return self.beginning if isinstance(self.beginning, str) else excerpt_of(self.beginning)
 
 
 IsRecord = Callable[[Fields], bool]
@@ -94,8 +99,10 @@ def _json_rows(path: Path, is_record: IsRecord) -> Iterator[Row | Reject]:
                 continue
             fields = item.value if item.value is not None else _fields_or_reason(item.raw)
             where = item.record_number, item.line, item.byte_offset
-            excerpt = excerpt_of(item.raw)
-            yield Reject(*where, fields, excerpt) if isinstance(fields, str) else Row(*where, fields, excerpt)
+            if isinstance(fields, str):
+                yield Reject(*where, fields, excerpt_of(item.raw))
+            else:
+                yield Row(*where, fields, item.raw)
     except NotJson as error:
         raise BadInput(
             f"{path} is not JSON: it begins (line 1) with {error};"

@@ -131,6 +131,27 @@ def test_auto_takes_nothing_where_one_file_is_not_clear(curate, tmp_path):
     assert not (tmp_path / "store.duckdb").exists()
 
 
+def test_files_that_are_refused_may_be_left_out_and_are_named(curate, tmp_path):
+    for name, text in (("a.json", json.dumps([CHAT])), ("b.json", '[{"x": 1}]'), ("c.json", "<html>")):
+        (tmp_path / name).write_text(text)
+    names = [tmp_path / name for name in ("a.json", "b.json", "c.json")]
+    code, _, err = curate("ingest", "auto", *names)
+    assert code == 2
+    assert "2 files are refused (--skip-refused takes the others in)" in err
+    code, out, err = curate("ingest", "auto", *names, "--skip-refused", "--json")
+    assert (code, json.loads(out)["kept"], len(json.loads(out)["refused"])) == (0, 1, 2)
+    assert "left out: " in err
+    assert "c.json looks like a web page" in err
+    assert curate("ingest", "auto", *names[1:], "--skip-refused")[0] == 2
+
+
+def test_pieces_are_joined_only_where_a_format_has_them(curate, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    code, _, err = curate("ingest", "alpaca", tmp_path / "a.jsonl", "--pieces", "join")
+    assert code == 2
+    assert "the format 'alpaca' has no pieces to join" in err
+
+
 def test_a_folder_without_data_is_refused(curate, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, err = curate("ingest", "auto", tmp_path / "empty")
