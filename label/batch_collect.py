@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from label.batch import BatchProgress, batch_interface
 from label.batch_job import StoredJob, stored_job
 from label.batch_results import Taken, take_in
 from label.batch_rows import Batch, batch_folder, batches_alone, note_batch, read_batches, requests_path
-from label.batch_submit import SETTLE_S, Courier, progress_columns
-from label.chat import ChatModel
-from label.engine.clock import Clock, LoopClock
+from label.batch_submit import PATIENCE, Courier, Patience, progress_columns
+from label.chat import CallError, ChatModel
+from label.engine.clock import Clock
 from label.engine.prices import PriceTag
 from label.judge import ending_on_sigterm
 from label.rating_job import JudgeSettings
@@ -30,18 +30,9 @@ REASONS_SHOWN = 3
 POLL_S = 30.0
 """How long between two looks at batches that somebody waits for."""
 
+GONE = 404
+
 FREE = PriceTag(0, 0, 0, "stored answers", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for what."""
-
-    settle_s: float = SETTLE_S
-    """Until a batch that the provider does not list certainly never arrived."""
-    wait_batch_s: float = 0.0
-    """For batches under way to end."""
-    clock: Clock = field(default_factory=LoopClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +46,8 @@ class CollectReport:
     labels: "tuple[JudgeReport | CompareReport, ...]"
     commands: tuple[str, ...]
     """Commands whose requests were not all answered: repeated, they ask for the rest."""
+    problems: tuple[str, ...] = ()
+    """What kept us from asking about some batches."""
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
@@ -64,6 +57,7 @@ class CollectReport:
             "open": [batch.as_json() for batch in self.open],
             "labels": [report.as_json() for report in self.labels],
             "repeat": list(self.commands),
+            "problems": list(self.problems),
         }
 
     def reasons(self) -> list[str]:
@@ -71,7 +65,7 @@ class CollectReport:
         return [f"{count} × {why}" for why, count in self.taken.reasons.most_common(REASONS_SHOWN)]
 
 
-def refresh_batches(store: Store, patience: Patience = Patience()) -> tuple[list[Batch], list[str]]:
+def refresh_batches(store: Store, patience: Patience = PATIENCE) -> tuple[list[Batch], list[str]]:
     """Every batch as its provider sees it now, and what kept us from asking some."""
     if not any(batch.is_open for batch in read_batches(store)):
         return read_batches(store), []
@@ -86,7 +80,7 @@ def refresh_batches(store: Store, patience: Patience = Patience()) -> tuple[list
 
 
 def collect_batches(
-    store: Store, patience: Patience = Patience(), *, advance: "Advance", only: Sequence[str] = ()
+    store: Store, patience: Patience = PATIENCE, *, advance: "Advance", only: Sequence[str] = ()
 ) -> CollectReport:
     """Take in the results of every batch that has ended, and make the labels they were asked for.
 
@@ -101,7 +95,7 @@ def collect_batches(
     with batches_alone(store), run_of(store, "label batch collect", {"only": sorted(only)}) as run:
         try:
             with ending_on_sigterm():
-                _collect_ended(run, ids, taken, patience, advance)
+                problems = _collect_ended(run, ids, taken, patience, advance)
                 labels = _make_labels(run, ids, advance)
         finally:
             run.finish(
@@ -122,10 +116,11 @@ def collect_batches(
         tuple(batch for batch in after.values() if batch.is_open),
         tuple(labels),
         _unfinished_commands(collected),
+        problems,
     )
 
 
-def cancel_batches(store: Store, only: Sequence[str], patience: Patience = Patience()) -> list[Batch]:
+def cancel_batches(store: Store, only: Sequence[str], patience: Patience = PATIENCE) -> list[Batch]:
     """Have these batches end early, and give up those that never arrived; what is answered can be collected."""
     with batches_alone(store), run_of(store, "label batch cancel", {"only": sorted(only)}) as run:
         wanted = [batch for batch in _wanted(store, only) if batch.is_open]
@@ -150,14 +145,21 @@ def _unfinished_commands(batches: Sequence[Batch]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(commands))
 
 
-def _collect_ended(run: "Run", ids: set[str], taken: Taken, patience: Patience, advance: "Advance") -> None:
+def _collect_ended(
+    run: "Run", ids: set[str], taken: Taken, patience: Patience, advance: "Advance"
+) -> tuple[str, ...]:
+    """Take in what has ended, as long as the user waits; what kept us from asking about some batches at last."""
     waited_s = 0.0
     while True:
+        problems = []
         for batch in _open(run.store, ids):
-            _collect(run, batch, taken, patience, advance)
+            try:
+                _collect(run, batch, taken, patience, advance)
+            except PreferablyError as error:  # another batch may well be collected
+                problems.append(f"{batch.batch_id}: {error}")
         rest_s = patience.wait_batch_s - waited_s
         if rest_s <= 0 or not _open(run.store, ids):
-            return
+            return tuple(problems)
         pause_s = min(POLL_S, rest_s)
         asyncio.run(_pause(patience.clock, pause_s))
         waited_s += pause_s
@@ -202,7 +204,7 @@ async def _progress(courier: Courier, run: "Run", batch: Batch) -> BatchProgress
 
 def _courier(run: "Run", model: ChatModel, patience: Patience) -> Courier:
     others = [batch.provider_batch_id for batch in read_batches(run.store) if batch.provider_batch_id]
-    return Courier(run, batch_interface(model), patience.clock, settle_s=patience.settle_s, others=others)
+    return Courier(run, batch_interface(model), patience, others=others)
 
 
 def _model_of(batch: Batch) -> ChatModel:
@@ -281,7 +283,13 @@ async def _cancel(run: "Run", batch: Batch, patience: Patience) -> None:
             note_batch(run, batch.batch_id, "abandoned", reason="given up before it was handed over")
             requests_path(run.store, batch.batch_id).unlink(missing_ok=True)
             return
-        progress = await courier.ask(lambda: courier.interface.cancel(provider_batch_id))
-        note_batch(run, batch.batch_id, "submitted", **progress_columns(progress))
+        try:
+            progress = await courier.ask(lambda: courier.interface.cancel(provider_batch_id))
+        except CallError as error:
+            if error.status != GONE:
+                raise
+            note_batch(run, batch.batch_id, "abandoned", reason=f"the provider does not know it: {error}")
+        else:
+            note_batch(run, batch.batch_id, "submitted", **progress_columns(progress))
     finally:
         await model.close()

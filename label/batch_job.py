@@ -21,17 +21,16 @@ from label.batch_rows import (
     read_batches,
     state_row,
 )
-from label.batch_submit import SETTLE_S, Courier
+from label.batch_submit import PATIENCE, Courier, Patience
 from label.chat import ChatModel, open_chat_model
 from label.comparison_job import CompareSettings, question_of
-from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.judge import ending_on_sigterm, labeler_of, plan_turns
 from label.pairing import plan_pairs
 from label.rating_job import JudgeSettings, questions_of
 from label.turns import known_completions
 from store.errors import BudgetReached, TryLater
-from store.runs import run_of, utc_now
+from store.runs import run_of
 from store.turns import command_line
 
 if TYPE_CHECKING:
@@ -150,9 +149,7 @@ def submit_job(
     store: "Store",
     job: BatchJob,
     price: PriceTag,
-    *,
-    settle_s: float = SETTLE_S,
-    clock: Clock | None = None,
+    patience: Patience = PATIENCE,
 ) -> SubmitReport:
     """Hand over what the job would ask; batches of the same model that have not arrived yet go first.
 
@@ -164,25 +161,31 @@ def submit_job(
     in_batch = price.for_batch()
     settings = {**asdict(job.settings), "provider": model.provider, "price": asdict(in_batch)}
     with batches_alone(store), run_of(store, f"label {job.task} --batch", settings) as run:
-        clear_leftovers(store, read_batches(store))
-        packed, planned_at = _packed(store, job, writes=True)
-        earlier = [batch for batch in _waiting(store) if _is_of(batch, model)]
-        _check_budget(job, packed.most_usd(in_batch), sum(batch.most_usd for batch in earlier))
-        handed = [batch.batch_id for batch in earlier]
-        stored = job.as_json(planned_at, command_line())
-        with ending_on_sigterm():
-            for batch in packed.batches:
-                _intend(run, model, batch, in_batch, task=job.task, settings=stored)
-                handed.append(batch.batch_id)
-            asyncio.run(_hand_over(run, model, handed, settle_s, clock or LoopClock()))
-        made = tuple(batch for batch in read_batches(store) if batch.batch_id in handed)
+        try:
+            packed, made = _plan_and_hand_over(run, job, in_batch, patience)
+        finally:
+            clear_leftovers(store, read_batches(store))
         run.finish({**packed.fates, "batches": len(made)})
     return SubmitReport(packed.fates, packed.most_usd(in_batch), made)
 
 
-def submit_waiting(
-    store: "Store", *, settle_s: float = SETTLE_S, clock: Clock | None = None
-) -> tuple[Batch, ...]:
+def _plan_and_hand_over(
+    run: "Run", job: BatchJob, price: PriceTag, patience: Patience
+) -> tuple[PackedPlan, tuple[Batch, ...]]:
+    store, model = run.store, job.open_model()
+    packed, planned_at = _packed(store, job, writes=True)
+    earlier = [batch for batch in _waiting(store) if _is_of(batch, model)]
+    _check_budget(job, packed.most_usd(price), sum(batch.most_usd for batch in earlier))
+    stored = job.as_json(planned_at, command_line())
+    with ending_on_sigterm():
+        for batch in packed.batches:
+            _intend(run, model, batch, price, task=job.task, settings=stored)
+        handed = [one.batch_id for one in earlier] + [one.batch_id for one in packed.batches]
+        asyncio.run(_hand_over(run, model, handed, patience))
+    return packed, tuple(batch for batch in read_batches(store) if batch.batch_id in handed)
+
+
+def submit_waiting(store: "Store", patience: Patience = PATIENCE) -> tuple[Batch, ...]:
     """Hand over every batch that was made and has not arrived; those batches, as they are then."""
     with batches_alone(store), run_of(store, "label batch submit", {}) as run:
         waiting = _waiting(store)
@@ -190,7 +193,7 @@ def submit_waiting(
             for batch in waiting:
                 model = stored_job(batch.task, batch.settings).job.open_model()
                 model.check()
-                asyncio.run(_hand_over(run, model, [batch.batch_id], settle_s, clock or LoopClock()))
+                asyncio.run(_hand_over(run, model, [batch.batch_id], patience))
         ids = {batch.batch_id for batch in waiting}
         after = tuple(batch for batch in read_batches(store) if batch.batch_id in ids)
         run.finish({"batches": len(after), "submitted": sum(batch.state == "submitted" for batch in after)})
@@ -268,13 +271,11 @@ def _members(packed: Packed) -> list[dict[str, object]]:
     ]
 
 
-async def _hand_over(
-    run: "Run", model: ChatModel, batch_ids: Sequence[str], settle_s: float, clock: Clock
-) -> None:
+async def _hand_over(run: "Run", model: ChatModel, batch_ids: Sequence[str], patience: Patience) -> None:
     """Bring these batches to the provider, one after the other."""
     batches = {batch.batch_id: batch for batch in read_batches(run.store)}
     others = [batch.provider_batch_id for batch in batches.values() if batch.provider_batch_id]
-    courier = Courier(run, batch_interface(model), clock, settle_s=settle_s, others=others)
+    courier = Courier(run, batch_interface(model), patience, others=others)
     try:
         for batch_id in batch_ids:
             await courier.hand_over(batches[batch_id])
@@ -287,8 +288,3 @@ def next_step(batches: Sequence[Batch]) -> str:
     if any(batch.state in ("intended", "sending") for batch in batches):
         return "next: label batch submit"
     return "next: label batch status, and label batch collect once they have ended"
-
-
-def age_s(batch: Batch) -> float:
-    """Seconds since a batch was sent off, or made if it was not."""
-    return (utc_now() - (batch.sent_at or batch.created_at)).total_seconds()

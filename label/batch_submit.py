@@ -8,13 +8,14 @@ was sent off was never taken, and is sent again.
 import json
 import random
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from label.batch import BatchInterface, BatchProgress, Parcel
 from label.batch_rows import Batch, BatchState, note_batch, requests_path
 from label.chat import CallError
-from label.engine.clock import Clock
+from label.engine.clock import Clock, LoopClock
 from label.engine.failures import TRIES, backoff_s, classify, retry_after_s
 from store.errors import ProviderStopped, TryLater
 from store.runs import utc_now
@@ -31,6 +32,20 @@ NO_INTERFACE = frozenset({404, 405})
 Sent = TypeVar("Sent")
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what."""
+
+    settle_s: float = SETTLE_S
+    """Until a batch that the provider does not list certainly never arrived."""
+    wait_batch_s: float = 0.0
+    """For batches under way to end."""
+    clock: Clock = field(default_factory=LoopClock)
+
+
+PATIENCE = Patience()
+
+
 class Courier:
     """Brings batches to one provider and asks about them."""
 
@@ -38,17 +53,16 @@ class Courier:
         self,
         run: "Run",
         interface: BatchInterface,
-        clock: Clock,
+        patience: Patience,
         *,
-        settle_s: float = SETTLE_S,
         others: Collection[str] = (),
         seed: int = 0,
     ) -> None:
         """OTHERS are the provider's ids of batches that are known already."""
         self.interface = interface
         self._run = run
-        self._clock = clock
-        self._settle_s = settle_s
+        self._clock = patience.clock
+        self._settle_s = patience.settle_s
         self._others = set(others)
         self._chance = random.Random(seed)
 

@@ -129,6 +129,7 @@ def run_in_batches(
 ) -> None:
     """Hand a command's requests over, or say what would be handed over."""
     from label.batch_job import forecast_batches, submit_job
+    from label.batch_submit import Patience
 
     if job.settings.min_canaries is not None:
         raise BadSettings(
@@ -139,7 +140,7 @@ def run_in_batches(
     if dry_run:
         _echo_forecast(forecast_batches(store, job, tag), tag.for_batch(), as_json=as_json)
         return
-    report = submit_job(store, job, tag, settle_s=in_batches.settle_s)
+    report = submit_job(store, job, tag, Patience(in_batches.settle_s))
     if in_batches.wait_batch_s is None or not any(batch.is_open for batch in report.batches):
         _echo_submitted(report, as_json=as_json)
         return
@@ -256,9 +257,10 @@ def submit(settle_s: float, wait_s: float, as_json: bool, store_path: Path) -> N
     One whose submission nobody saw the end of is looked for at the provider first, and adopted if it is there.
     """
     from label.batch_job import next_step, submit_waiting
+    from label.batch_submit import Patience
     from store.db import Store
 
-    handed = submit_waiting(Store(store_path, wait_s=wait_s), settle_s=settle_s)
+    handed = submit_waiting(Store(store_path, wait_s=wait_s), Patience(settle_s))
     if as_json:
         echo_json({"batches": [one.as_json() for one in handed]})
         return
@@ -287,8 +289,9 @@ def status(stored: bool, settle_s: float, wait_s: float, as_json: bool, store_pa
     States are intended (not sent yet), sending (sent off, arrival not seen), submitted, collected,
     labelled, rejected (by the provider) and abandoned.
     """
-    from label.batch_collect import Patience, refresh_batches
+    from label.batch_collect import refresh_batches
     from label.batch_rows import read_batches
+    from label.batch_submit import Patience
     from store.db import Store
 
     store = Store(store_path, wait_s=wait_s)
@@ -342,7 +345,8 @@ def collect(
 def _collect(
     store: "Store", batch_ids: Sequence[str], wait_batch_s: float, settle_s: float, *, as_json: bool
 ) -> None:
-    from label.batch_collect import Patience, collect_batches
+    from label.batch_collect import collect_batches
+    from label.batch_submit import Patience
 
     patience = Patience(settle_s, wait_batch_s)
     with progress("collecting") as advance:
@@ -353,6 +357,8 @@ def _collect(
         _echo_collected(report)
     for reason in report.reasons():
         note(f"no answer: {reason}")
+    if report.problems:
+        raise TryLater("; ".join(report.problems))
 
 
 def _echo_collected(report: "CollectReport") -> None:
@@ -392,7 +398,8 @@ def cancel(
 
     A batch that never arrived is given up, and its requests may be asked elsewhere.
     """
-    from label.batch_collect import Patience, cancel_batches
+    from label.batch_collect import cancel_batches
+    from label.batch_submit import Patience
     from store.db import Store
 
     cancelled = cancel_batches(Store(store_path, wait_s=wait_s), batch_ids, Patience(settle_s))

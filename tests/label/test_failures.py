@@ -10,6 +10,7 @@ from label.engine.failures import (
     BACKOFF_CAP_S,
     BLOCKED,
     PACE,
+    QUOTA_CODES,
     REFUSED_REQUEST,
     RETRY,
     STOP,
@@ -51,6 +52,12 @@ CLASSES = [
 @pytest.mark.parametrize(("error", "failure"), CLASSES, ids=lambda value: str(getattr(value, "status", "")))
 def test_every_failure_has_its_class(error: CallError, failure: object) -> None:
     assert classify(error) == failure
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+def test_every_word_for_an_empty_account_stops_the_run_whatever_status_carries_it(status: int) -> None:
+    for code in QUOTA_CODES:
+        assert classify(CallError("no", status=status, code=f"{code.upper()} some_type")) == STOP
 
 
 @pytest.mark.parametrize(

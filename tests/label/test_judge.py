@@ -104,6 +104,26 @@ def test_the_same_command_again_asks_nothing_and_writes_no_rating(store, server)
     assert rows(store, "SELECT response_id, value FROM ratings ORDER BY ALL") == before
 
 
+NO_PART_OF_THE_KEY = {
+    "timeout": {"timeout_s": 7.0},
+    "concurrency": {"limits": Limits(concurrency=1)},
+    "rate": {"limits": Limits(rpm=60_000, tpm=10**9)},
+    "seed of the jitter": {"seed": 99},
+    "cap": {"max_cost_usd": 50.0},
+    "unparsed share": {"max_unparsed": 0.5},
+    "price": {"price": Price(1.0, 2.0)},
+    "labeler": {"labeler": "another"},
+    "which turns": {"draw": Draw(sample=3, seed=5)},
+}
+
+
+def test_what_does_not_decide_an_answer_leads_to_no_call(store, server) -> None:
+    run_judge(store, server)
+    for change in NO_PART_OF_THE_KEY.values():
+        assert run_judge(store, server, **change).tally.cost_usd == 0
+    assert len(server.bodies) == 4
+
+
 def test_another_labeler_reuses_the_answers_without_a_call(store, server) -> None:
     run_judge(store, server)
     report = run_judge(store, server, labeler="second")

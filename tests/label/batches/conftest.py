@@ -49,6 +49,10 @@ class BatchServer:
         """Statuses of the next other calls."""
         self.fate: Callable[[int], str] = lambda _number: "done"
         """What becomes of the n-th request of a batch."""
+        self.delay: Callable[[], None] = lambda: None
+        """Called before and after each answer is made."""
+        self.taken: Callable[[], None] = lambda: None
+        """Called when a batch is taken, before that is answered."""
         self.ends_at_once = True
         self.is_shuffled = True
         self.online: list[dict[str, object]] = []
@@ -82,7 +86,11 @@ class BatchServer:
             self.seen[f"{request.method} {request.path}"] += 1
             self.authorizations.add(request.headers.get("authorization") or request.headers.get("x-api-key"))
             self.changed.notify_all()
-            return self._route(request, body)
+        self.delay()
+        with self.changed:
+            response = self._route(request, body)
+        self.delay()
+        return response
 
     def _route(self, request: Request, body: bytes) -> Response:
         path, method = request.path, request.method
@@ -112,6 +120,7 @@ class BatchServer:
         self.batches[batch.batch_id] = batch
         if self.ends_at_once:
             batch.end = "completed"
+        self.taken()
         return _error(int(fault.split()[1])) if fault else _json(self._shown(batch))
 
     def _taken(self, path: str, asked: dict) -> ServerBatch:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from label.batch_rows import batch_folder, batches_alone
 from label.cli import cli
 from store.console import run_command
 from store.verify import verify
@@ -258,6 +259,7 @@ def test_a_cap_that_the_worst_case_could_pass_lets_nothing_out(openai, provider)
     openai.judge("--batch", "--max-cost", str(most * 0.99))
     assert openai.code == 3
     assert "nothing was handed over" in openai.err
+    assert list(batch_folder(openai.store).iterdir()) == []
     assert provider.seen.total() == 0
     assert openai.judge("--batch", "--max-cost", str(most * 1.01))["asked"] == TURNS
     assert openai.label("batch", "collect")["cost_usd"] <= most
@@ -306,6 +308,20 @@ def test_a_batch_that_never_arrived_can_be_given_up(openai, provider) -> None:
     assert given_up["state"] == "abandoned"
     assert openai.judge()["done"] == TURNS
     assert provider.batches == {}
+
+
+def test_a_batch_that_is_gone_keeps_no_other_from_being_collected_and_can_be_given_up(
+    openai, provider
+) -> None:
+    (gone,) = openai.judge("--batch", "--limit", "3")["batches"]
+    openai.judge("--batch")
+    del provider.batches["batch_0"]
+    collected = openai.label("batch", "collect")
+    assert (openai.code, collected["done"]) == (3, TURNS - 3)
+    assert f"error: {gone['batch_id']}: scripted 404" in openai.err
+    (given_up,) = openai.label("batch", "cancel", gone["batch_id"])["batches"]
+    assert given_up["state"] == "abandoned"
+    assert openai.judge()["done"] == 3
 
 
 def test_batches_of_the_same_size_are_told_apart_when_they_have_ended(many, provider, capsys) -> None:
@@ -365,6 +381,13 @@ def test_while_a_run_asks_online_no_batch_of_that_model_is_made(openai, provider
         assert "is asking" in openai.err
     assert provider.batches == {}
     assert openai.judge("--batch")["asked"] == TURNS
+
+
+def test_commands_about_batches_take_turns(openai) -> None:
+    with batches_alone(openai.store):
+        openai.judge("--batch", "--wait", "0.05")
+    assert openai.code == 3
+    assert "another command has been working on the batches" in openai.err
 
 
 def test_compare_goes_by_batch_too(tmp_path, provider, capsys, write) -> None:

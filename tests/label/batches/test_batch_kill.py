@@ -1,0 +1,136 @@
+"""Commands about batches killed at random moments: nothing is lost, and no request is handed over twice."""
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from store.db import Store
+from store.verify import verify
+
+KILLS = 30
+TURNS = 24
+REQUESTS_IN_A_BATCH = 5
+MODELS = {"openai": "gpt-4", "anthropic": "claude-haiku-4-5"}
+
+COMMAND = f"""
+from label.batch import BatchLimits
+from label.chat_models.anthropic_batches import AnthropicBatches
+from label.chat_models.openai_batches import OpenAIBatches
+for interface in (AnthropicBatches, OpenAIBatches):
+    interface.limits = BatchLimits(requests={REQUESTS_IN_A_BATCH}, n_bytes=10**6)
+from label.cli import main
+main()
+"""
+
+
+def start(store: Store, *words: str) -> subprocess.Popen[bytes]:
+    arguments = [*words, "--store", str(store.path), "--wait", "120", "--settle", "1"]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def judge(provider, kind: str) -> list[str]:
+    return ["judge", "--model", MODELS[kind], "--base-url", provider.url_of(kind), "--batch"]
+
+
+def is_killed(child: subprocess.Popen[bytes], provider, calls: int, more_s: float) -> bool:
+    """Kill the child once the provider has got so many more calls, and a moment later; False if it ended before."""
+    seen = provider.seen.total() + calls
+    while child.poll() is None and not provider.has_seen(seen, within_s=0.2):
+        pass
+    try:
+        child.wait(more_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        return True
+    return False
+
+
+def rows(store: Store, sql: str) -> list[tuple]:
+    with store.read() as reading:
+        return reading.rows(sql)
+
+
+def check(store: Store, provider, kind: str) -> None:
+    """Every batch of the provider is known here, and a request was handed over again only if it came back."""
+    known = rows(store, "SELECT provider_batch_id FROM current_batches WHERE provider_batch_id IS NOT NULL")
+    there = {batch.batch_id for batch in provider.batches.values() if batch.kind == kind}
+    assert Counter(batch_id for (batch_id,) in known) == dict.fromkeys(there, 1)
+
+    handed = Counter(key for name in there for key in provider.batches[name].keys)
+    again = Counter(
+        str(key).replace("-", "")
+        for (key,) in rows(store, "SELECT request_key FROM batch_outcomes WHERE state = 'again'")
+    )
+    assert len(handed) == TURNS
+    assert handed == {key: 1 + again[key] for key in handed}
+
+    done = "SELECT count(*), count(DISTINCT request_key) FROM completions"
+    assert rows(store, done) == [(TURNS, TURNS)]
+    assert rows(store, "SELECT count(*), count(DISTINCT response_id) FROM ratings WHERE state = 'done'") == [
+        (TURNS, TURNS)
+    ]
+    assert set(verify(store).problems) <= {"conversation_source"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_killed_thirty_times_every_request_is_handed_over_once_and_answered_once(
+    tmp_path, provider, write
+) -> None:
+    chance = random.Random(20261126)
+    provider.delay = lambda: time.sleep(chance.uniform(0.0, 0.03))
+    kills = lives = rounds = 0
+    killed: Counter[str] = Counter()
+    while kills < KILLS:
+        kind = ("openai", "anthropic")[rounds % 2]
+        rounds += 1
+        provider.batches.clear()
+        provider.fate = lambda number: "expired" if number == 1 else "done"
+        conversations = [
+            ("gpt-4", [("user", f"Question {rounds} {n}"), ("assistant", f"Answer {n}")])
+            for n in range(TURNS)
+        ]
+        store = write(tmp_path / f"round-{rounds}.duckdb", conversations)
+        unkilled = 0
+        while unkilled < 6 and kills < KILLS:
+            words = chance.choice([judge(provider, kind), ["batch", "submit"], ["batch", "collect"]])
+            lives += 1
+            if is_killed(start(store, *words), provider, chance.randrange(1, 12), chance.uniform(0.0, 0.15)):
+                kills += 1
+                killed[" ".join(words[:2])] += 1
+            else:
+                unkilled += 1
+        provider.fate = lambda _number: "done"
+        for words in 2 * (judge(provider, kind), ["batch", "collect"]):
+            assert start(store, *words).wait() == 0
+        check(store, provider, kind)
+    print(f"{kills} kills in {lives} lives, {rounds} rounds: {dict(killed)}")
+
+
+@pytest.mark.timeout(120)
+def test_killed_while_the_provider_takes_a_batch_the_next_command_adopts_it(
+    tmp_path, provider, write
+) -> None:
+    conversations = [("gpt-4", [("user", f"Question {n}"), ("assistant", "An answer")]) for n in range(4)]
+    store = write(tmp_path / "killed.duckdb", conversations)
+    child = start(store, *judge(provider, "openai"))
+
+    def kill_when_it_is_taken() -> None:
+        child.kill()
+        child.wait()
+
+    provider.taken = kill_when_it_is_taken
+    child.wait()
+    assert rows(store, "SELECT state, provider_batch_id FROM current_batches") == [("sending", None)]
+    provider.taken = lambda: None
+    assert start(store, "batch", "collect").wait() == 0
+    assert rows(store, "SELECT state, provider_batch_id FROM current_batches") == [("labelled", "batch_0")]
+    assert len(provider.batches) == 1
+    assert rows(store, "SELECT count(*) FROM ratings WHERE state = 'done'") == [(4,)]
