@@ -159,7 +159,13 @@ def submit_job(
     batch_interface(model)
     model.check()
     in_batch = price.for_batch()
-    settings = {**asdict(job.settings), "provider": model.provider, "price": asdict(in_batch)}
+    settings = {
+        **asdict(job.settings),
+        "model": model.model,
+        "provider": model.provider,
+        "base_url": model.base_url,
+        "price": asdict(in_batch),
+    }
     with batches_alone(store), run_of(store, f"label {job.task} --batch", settings) as run:
         try:
             packed, made = _plan_and_hand_over(run, job, in_batch, patience)
