@@ -33,6 +33,8 @@ Column = NDArray[np.float64]
 
 ELO_BASE, ELO_SCALE = 1000.0, 400.0
 """Ratings are shown on the usual Elo scale: 1000 in the middle, 400 points for odds of ten to one."""
+ELO_ORDERS = 4
+"""Orders of the verdicts over which an Elo rating is the mean."""
 MAX_LOGIT = 15.0
 """A fitted advantage beyond this means that one side won everything: there is nothing to fit."""
 
@@ -254,11 +256,20 @@ def _rating_statistics(
         return np.asarray(ELO_BASE + ELO_SCALE * (strengths - strengths.mean()))
 
     def elo(rows: Rows) -> Column:
+        return np.asarray(np.mean([elo_in(order) for order in _orders(rows)], axis=0))
+
+    def elo_in(rows: Rows) -> Column:
         given = sides[rows]
         result = evalica.elo(given[:, 0], given[:, 1], winners[rows].tolist(), index=index)
         return np.asarray(result.scores.reindex(index).to_numpy(dtype=np.float64))
 
     return {"bradley_terry": bradley_terry, "elo": elo}
+
+
+def _orders(rows: Rows) -> list[Rows]:
+    """ROWS in some orders: Elo depends on it, and verdicts come grouped by file and policy."""
+    random = np.random.default_rng(0)
+    return [random.permutation(rows) for _ in range(ELO_ORDERS)]
 
 
 def is_rankable(sides: NDArray[np.intp], directions: NDArray[np.intp], n_policies: int) -> bool:
