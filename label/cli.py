@@ -212,6 +212,9 @@ def _echo_report(report: "JudgeReport") -> None:
             f" ICC {_two_decimals(rating.icc_one) or '–'} of one draw,"
             f" {_two_decimals(rating.icc_mean) or '–'} of their mean"
         )
+    echo(f"what all ratings of {report.labeler} depend on:")
+    for line in report.habits.lines():
+        echo(f"  {line}")
 
 
 COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")

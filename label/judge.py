@@ -17,6 +17,7 @@ from label.chat import STAND_IN, ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
+from label.rating_habits import RatingHabits, read_habits
 from label.rating_job import JudgeSettings, RatingJob, Tally, questions_of, read_windows
 from label.rating_scales import RatingScale, scales_of
 from label.turns import ConversationTurns, Question, Window, planned
@@ -70,6 +71,8 @@ class JudgeReport:
     labeler: str
     tally: Tally
     classes: tuple[ClassRating, ...]
+    habits: RatingHabits
+    """What all ratings of this labeler on these scales depend on."""
     draws: tuple[DrawRating, ...] = ()
     """One for each aspect, where turns were drawn more than once."""
 
@@ -81,6 +84,7 @@ class JudgeReport:
             "labeler": self.labeler,
             "classes": [asdict(rating) for rating in self.classes],
             "draws": [asdict(rating) for rating in self.draws],
+            "bias": self.habits.as_json(),
         }
 
     def reasons(self) -> list[str]:
@@ -155,7 +159,10 @@ def judge_store(
         scales = scales_of(settings.aspects)
         classes = tuple(rating for scale in scales for rating in ratings_by_class(store, labeler, scale))
         draws = draw_ratings(store, labeler, settings)
-    return JudgeReport(run.run_id, labeler, job.tally, classes, draws)
+        with store.read() as reading:
+            habits = read_habits(reading, labeler, [scale.template for scale in scales])
+        finish(run, job.tally, habits)
+    return JudgeReport(run.run_id, labeler, job.tally, classes, habits, draws)
 
 
 @contextmanager
@@ -300,10 +307,10 @@ def stored_settings(
     }
 
 
-def finish(run: "Run", tally: Tally) -> None:
+def finish(run: "Run", tally: Tally, habits: RatingHabits | None = None) -> None:
     """Keep what a run came to."""
     run.finish(
-        tally.counts(),
+        {**tally.counts(), **({} if habits is None else {"bias": habits.as_json()})},
         prompt_tokens=tally.prompt_tokens,
         completion_tokens=tally.completion_tokens,
         cost_usd=tally.cost_usd,

@@ -228,6 +228,20 @@ def test_rankings_order_policies_and_are_unknown_where_one_never_lost() -> None:
     assert unbeaten["elo a"] > unbeaten["elo c"]
 
 
+def test_an_elo_rating_does_not_depend_on_how_verdicts_are_grouped() -> None:
+    wins = [("a", "b")] * 60 + [("b", "a")] * 40 + [("a", "c")] * 60 + [("c", "a")] * 40
+    verdicts = [
+        shown(f"p{i}", Side(winner, f"{i}-{winner}"), Side(loser, f"{i}-{loser}"), 1.0)
+        for i, (winner, loser) in enumerate(wins)
+    ]
+    for order in (verdicts, verdicts[::-1]):
+        found = {one.measure: one for one in rankings(merge_orders(order), FEW)}
+        best = found["elo a"]
+        assert best.low <= best.value <= best.high
+        assert best.value > found["elo b"].value
+        assert best.value > found["elo c"].value
+
+
 def test_rating_and_length_are_correlated_prompt_by_prompt() -> None:
     lengths = {f"{prompt}{i}": Length(100 * (i + 1), 10) for prompt in "pq" for i in range(4)}
     scores = [

@@ -1,5 +1,6 @@
 """Answers that speak to a judge are flagged, and whether they win is told."""
 
+import gzip
 import json
 
 import pytest
@@ -118,3 +119,25 @@ def test_the_command_counts_them_in_its_lines_and_lists_them_on_demand(judged, c
     assert run_command(cli, [*command, "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["labelers"]
     assert report["n_flagged"] == len(report["flagged"]) == count + 5
+
+
+@pytest.mark.data
+def test_the_constant_answer_that_beats_alpaca_eval_is_flagged_throughout(
+    tmp_path, shared_data, capsys
+) -> None:
+    from curate.cli import cli as curate
+
+    results = shared_data / "response_sets" / "alpaca_eval" / "results" / "NullModel"
+    annotations = results / "weighted_alpaca_eval_gpt4_turbo" / "annotations.json.gz"
+    path = str(tmp_path / "null.duckdb")
+    assert run_command(curate, ["ingest", "alpaca-eval", str(annotations), "--store", path]) == 0
+    capsys.readouterr()
+    options = ["--by", "weighted_alpaca_eval_gpt4_turbo", "--store", path, "--resamples", "10", "--json"]
+    assert run_command(cli, ["bias", *options]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["labelers"]
+    measures = {one["measure"]: one["value"] for one in report["measures"]}
+    with gzip.open(annotations, "rt") as file:
+        preferences = [one["preference"] for one in json.load(file)]
+    assert measures["flagged_answer_rate"] == 1.0
+    assert measures["flagged_win_rate"] == pytest.approx(sum(preferences) / len(preferences) - 1)
+    assert report["flagged"][0]["flags"] == ["override", "repeated"]
