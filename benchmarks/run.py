@@ -7,6 +7,7 @@ show in a plain number; `--quick` takes sizes that end within minutes.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
             ("bench_review", [store, "--conversations", "5000"]),
             ("bench_rank", ["--prompts", "1925", "--rounds", "1"]),
             ("bench_crlft", ["--steps", "2"]),
+            ("bench_trainers", ["--size", "tiny", "--steps", "1", "--batch", "2", "--length", "64"]),
         ]
     return [
         ("bench_ingest", corpus),
@@ -49,6 +51,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
         ("bench_review", [store]),
         ("bench_rank", []),
         ("bench_crlft", []),
+        *([("bench_trainers", ["--size", "1b"])] if shutil.which("nvidia-smi") else []),
     ]
 
 

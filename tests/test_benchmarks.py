@@ -24,6 +24,7 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "bench_rank",
         "best and worst of each prompt",
         "bench_crlft",
+        "bench_trainers",
         "executemany",
     ):
         assert name in done.stdout
