@@ -25,6 +25,7 @@ from label.rank import RankSettings, rank_report
 from label.scores import Scoring, read_scores
 from store.db import Reading, Store
 from store.named_sql import named_sql
+from store.selections import selection_named
 
 PROMPTS = 96_277
 MODEL = {"reward_model": "rm-70b", "revision": "bench"}
@@ -228,8 +229,7 @@ def time_commands(store: Store) -> None:
         lambda: keep_pairs(store, "bench", narrow, plan_pairs(store, narrow)),
     )
     with store.read() as reading:
-        start(reading)
-        (count,) = reading.rows("SELECT count(*) FROM selection_pairs")[0]
+        count = selection_named(reading, "bench").row_count
     with tempfile.TemporaryDirectory() as folder:
         timed(f"train export dpo of these {count:,} pairs", 1, lambda: export(store, Path(folder) / "dpo"))
     timed("label rank", 1, lambda: rank_report(store, RankSettings()))

@@ -36,6 +36,8 @@ SCORING = (
     click.option(
         "--ratings", metavar="LABELER", help="Mean ratings by LABELER are the score, aspects alike."
     ),
+    click.option("--scale", metavar="NAME", help="Only ratings and verdicts on this scale."),
+    click.option("--template", metavar="NAME", help="Only ratings and verdicts by this template."),
     click.option(
         "--length-penalty",
         type=click.FloatRange(min=0),
@@ -190,6 +192,7 @@ def _echo_rank(report: "RankReport", *, has_plot: bool) -> None:
         "95 %",
     )
     echo(table(columns, [_grid_row(one) for one in report.curves]))
+    _echo_grid(report)
     for one in report.curves:
         echo()
         _echo_curves(one)
@@ -209,6 +212,30 @@ def _grid_row(one: "Curves") -> tuple[object, ...]:
     )  # fmt: skip
     counts = (one.prompts, one.responses, one.draws, one.ties)
     return one.policy, one.score, *counts, *(f"{value:.3f}" for value in figures)
+
+
+def _echo_grid(report: "RankReport") -> None:
+    """Scores against policies at the largest n that every cell has; the win rate behind, where there is one."""
+    scores, policies = (list(dict.fromkeys(names)) for names in _cells(report))
+    shared = set.intersection(*({point.x for point in one.best_of} for one in report.curves))
+    if not shared or len(report.curves) < 2:
+        return
+    n = max(shared)
+    found = {(one.score, one.policy): _cell(one, n) for one in report.curves}
+    echo()
+    echo(f"best of {n}: expected score (and win rate)")
+    rows = [(score, *(found.get((score, policy), "") for policy in policies)) for score in scores]
+    echo(table(("score", *policies), rows))
+
+
+def _cells(report: "RankReport") -> tuple[list[str], list[str]]:
+    return [one.score for one in report.curves], [one.policy for one in report.curves]
+
+
+def _cell(one: "Curves", n: int) -> str:
+    value = next(point.value for point in one.best_of if point.x == n)
+    won = next((rate.value for rate in one.win_rates if rate.n == n), None)
+    return f"{value:.3f}" + ("" if won is None else f" ({won:.2f})")
 
 
 def _echo_curves(one: "Curves") -> None:

@@ -110,7 +110,7 @@ def _agreed(
 def _strength(margin: float, scales: set[str]) -> str:
     """The strength's name on the scale it was judged on; the margin where there are several."""
     scale = SCALES.get(next(iter(scales))) if len(scales) == 1 else None
-    return f"{margin:g}" if scale is None else scale.strength_of(margin)
+    return f"{margin:.2f}" if scale is None else scale.strength_of(margin)
 
 
 def _as_pairs(found: Sequence[tuple[Verdict, str]]) -> Pairs:

@@ -116,9 +116,12 @@ def _ruled(reading: "Reading", settings: PairSettings) -> tuple[Pairs, list[Step
 
 
 def _judged(reading: "Reading", settings: PairSettings) -> tuple[Pairs, list[Step], str | None]:
-    asked = conditions(reading, settings.scoring, ("response_a_id", "response_b_id"))
     dropped: Counter[str] = Counter()
-    pairs, read = judged_pairs(reading, settings.judged, asked, dropped)
+    asked = conditions(reading, settings.scoring, ("response_a_id", "response_b_id"))
+    named = {"scale": settings.scoring.scale, "template": settings.scoring.template}
+    params = {name: value for name, value in named.items() if value is not None}
+    asked += "".join(f" AND {name} = ${name}" for name in params)
+    pairs, read = judged_pairs(reading, settings.judged, asked, dropped, params)
     steps = [Step("verdicts", "verdicts", read, _sorted(dropped))]
     reasons: Counter[str] = Counter()
     count = len(pairs)

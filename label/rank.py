@@ -252,7 +252,7 @@ def _curves(
         ties=sum(int((piece.ties[:, 1:] == piece.ties[:, :-1]).sum()) for piece in distinct),
         best_of=best_of_curve(draws, settings.sizes),
         by_rank=rank_curve(distinct),
-        distribution=distribution_of(answers.draws.scores, bounds),
+        distribution=distribution_of(np.concatenate([piece.scores.reshape(-1) for piece in draws]), bounds),
         win_rates=_win_rates(answers.draws, draws, judged, settings.sizes),
     )
 
@@ -279,7 +279,14 @@ def _verdicts(reading: "Reading", settings: RankSettings) -> "list[Merged]":
         return []
     merged = [one for one in merge_orders(read_verdicts(reading)) if not one.knew_authors]
     check_words(settings.by, {one.labeler for one in merged})
-    return [one for one in merged if is_chosen(one, settings.by)]
+    scoring = settings.scoring
+    return [
+        one
+        for one in merged
+        if is_chosen(one, settings.by)
+        and (scoring.ratings is not None or scoring.scale in (None, one.scale))
+        and (scoring.ratings is not None or scoring.template in (None, one.template))
+    ]
 
 
 def judged_scores(

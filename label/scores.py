@@ -48,6 +48,10 @@ class Scoring:
     than one revision. Empty takes the only one of the store."""
     ratings: str | None = None
     """The labeler whose ratings are the score instead: the mean over draws, then over aspects."""
+    scale: str | None = None
+    """Only ratings, or verdicts, on this scale."""
+    template: str | None = None
+    """Only ratings, or verdicts, asked for with this template."""
     length_penalty: float = 0.0
     """What each character of a response costs (RLHF Workflow, section 4.2: 0.001)."""
     policies: tuple[str, ...] = ()
@@ -234,13 +238,20 @@ def _read(reading: "Reading", scoring: Scoring) -> tuple[Scored, str]:
 
 
 def _rated(reading: "Reading", scoring: Scoring, labeler: str) -> "pa.Table":
-    labelers = [name for (name,) in reading.rows("SELECT DISTINCT labeler FROM ratings")]
-    if labeler not in labelers:
-        raise UnknownName.of("labeler with ratings", labeler, labelers)
+    rows = reading.rows("SELECT DISTINCT labeler, scale, template FROM ratings ORDER BY ALL")
+    if labeler not in {name for name, _, _ in rows}:
+        raise UnknownName.of("labeler with ratings", labeler, {name for name, _, _ in rows})
+    own = [(scale, template) for name, scale, template in rows if name == labeler]
+    if scoring.template is not None and scoring.template not in {template for _, template in own}:
+        raise UnknownName.of(f"template of {labeler}", scoring.template, {template for _, template in own})
+    scales = {scale for scale, template in own if scoring.template in (None, template)}
+    if scoring.scale is not None and scoring.scale not in scales:
+        raise UnknownName.of(f"scale of {labeler}", scoring.scale, scales)
+    if scoring.scale is None and len(scales) > 1:
+        raise RequestError(f"{labeler} rated on more than one --scale; name one: {', '.join(sorted(scales))}")
     where = conditions(reading, scoring)
-    return reading.arrow(
-        named_sql("label", "scored_by_ratings").replace("/* where */", where), {"labeler": labeler}
-    )
+    asked = {"labeler": labeler, "scale": scoring.scale, "template": scoring.template}
+    return reading.arrow(named_sql("label", "scored_by_ratings").replace("/* where */", where), asked)
 
 
 def _one_model(reading: "Reading", scoring: Scoring, model: RewardModel) -> Scored:

@@ -1,20 +1,25 @@
--- One labeler's ratings of each response: the mean over draws, then over aspects; scored only where every
--- aspect it ever rated has a rating.
+-- One labeler's ratings of each response: the mean over draws and templates, then over aspects; scored only
+-- where every aspect it ever rated has a rating. $scale, $template: only these, NULL for all.
 WITH means AS (
-    SELECT response_id, template, scale, aspect, avg(value) FILTER (WHERE state = 'done') AS value
+    SELECT
+        response_id,
+        aspect,
+        avg(value ORDER BY template, scale, draw_index) FILTER (WHERE state = 'done') AS value
     FROM current_ratings
     WHERE labeler = $labeler
-    GROUP BY response_id, template, scale, aspect
+        AND ($scale IS NULL OR scale = $scale)
+        AND ($template IS NULL OR template = $template)
+    GROUP BY response_id, aspect
 ),
 aspects AS (
-    SELECT count(DISTINCT (template, scale, aspect)) AS n_aspects
+    SELECT count(DISTINCT aspect) AS n_aspects
     FROM means
 ),
 rated AS (
     SELECT
         messages.parent_id AS prompt_id,
         means.response_id,
-        avg(means.value) AS score,
+        avg(means.value ORDER BY means.aspect) AS score,
         count(means.value) AS n_rated
     FROM means
     JOIN messages

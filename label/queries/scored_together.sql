@@ -27,18 +27,39 @@ shared AS (
     ) AS complete
         ON chosen.prompt_id = complete.prompt_id AND chosen.response_id = complete.response_id
 ),
-spreads AS (
-    SELECT reward_model, revision, avg(value) AS mean, nullif(stddev_pop(value), 0) AS deviation
+-- Sums of whole numbers, so that they do not depend on the order in which threads add.
+sums AS (
+    SELECT
+        reward_model,
+        revision,
+        count(*) AS n,
+        sum(CAST(round(value * 1048576) AS HUGEINT)) / 1048576 AS total,
+        sum(CAST(round(value * 1048576) AS HUGEINT) * CAST(round(value * 1048576) AS HUGEINT))
+            / 1048576 / 1048576 AS squares
     FROM shared
     GROUP BY reward_model, revision
+),
+spreads AS (
+    SELECT
+        reward_model,
+        revision,
+        total / n AS mean,
+        sqrt(greatest(squares / n - (total / n) * (total / n), 0)) AS deviation
+    FROM sums
+),
+normalised AS (
+    SELECT
+        chosen.*,
+        if(spreads.deviation > 0, (chosen.value - spreads.mean) / spreads.deviation, 0) AS z
+    FROM chosen
+    JOIN spreads
+        ON chosen.reward_model = spreads.reward_model AND chosen.revision = spreads.revision
 )
 SELECT
-    chosen.prompt_id,
-    chosen.response_id,
-    avg(coalesce((chosen.value - spreads.mean) / spreads.deviation, 0)) AS score,
+    prompt_id,
+    response_id,
+    sum(CAST(round(z * 1099511627776) AS HUGEINT)) / 1099511627776 / $n_models AS score,
     count(*) = $n_models AS is_scored,
-    coalesce(bool_or(chosen.is_truncated), false) AS is_truncated
-FROM chosen
-JOIN spreads
-    ON chosen.reward_model = spreads.reward_model AND chosen.revision = spreads.revision
-GROUP BY chosen.prompt_id, chosen.response_id
+    coalesce(bool_or(is_truncated), false) AS is_truncated
+FROM normalised
+GROUP BY prompt_id, response_id

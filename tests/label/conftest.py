@@ -317,7 +317,15 @@ class ResponseSets:
                 writing.append("samples", samples)
             writing.append("rewards", list(rewards.values()))
 
-    def rate(self, prompt: str, text: str, aspects: dict[str, float | None], labeler: str = "gpt-4") -> None:
+    def rate(
+        self,
+        prompt: str,
+        text: str,
+        aspects: dict[str, float | None],
+        *,
+        labeler: str = "gpt-4",
+        scale: str = "1-5",
+    ) -> None:
         """Add ratings of one response by aspect."""
         rows = [
             {
@@ -325,7 +333,7 @@ class ResponseSets:
                 "labeler": labeler,
                 "labeler_kind": "judge",
                 "template": "t",
-                "scale": "1-5",
+                "scale": scale,
                 "aspect": aspect,
                 "draw_index": 0,
                 "value": value,

@@ -43,9 +43,11 @@ def test_best_of_n_is_over_every_choice_of_draws_and_ranks_are_of_texts(filled) 
     assert sum(one.distribution.counts) == 8
 
 
-def test_every_reward_model_and_policy_is_a_cell(filled) -> None:
+def test_every_reward_model_and_policy_is_a_cell(filled, capsys) -> None:
     filled.add("one", [("z", 9.0)], policy="rs")
     filled.add("one", [("a", -1.0), ("z", -2.0)], policy=None, model="other")
+    assert run_command(cli, ["rank", "--store", str(filled.store.path)]) == 0
+    assert "best of 1: expected score (and win rate)" in capsys.readouterr().out
     cells = {(one.score, one.policy): one.draws for one in rank_report(filled.store, RankSettings()).curves}
     assert cells == {("rm@1", "sft"): 8, ("rm@1", "rs"): 1, ("other@1", "sft"): 1, ("other@1", "rs"): 1}
 
@@ -107,6 +109,17 @@ def test_ratings_can_be_the_score_and_a_missing_aspect_leaves_none(response_sets
     report = rank_report(response_sets.store, RankSettings(Scoring(ratings="gpt-4")))
     assert [point.value for point in report.curves[0].by_rank] == [4.5, 3.0]
     assert report.steps["mean rating by gpt-4"].dropped == {"no_score": 1}
+
+
+def test_ratings_on_two_scales_are_not_mixed(response_sets) -> None:
+    response_sets.add("one", [("a", 1.0), ("b", 0.0)])
+    response_sets.rate("one", "a", {"helpfulness": 2.0})
+    response_sets.rate("one", "a", {"rank": -1.0}, scale="minus-rank")
+    response_sets.rate("one", "b", {"rank": -2.0}, scale="minus-rank")
+    with pytest.raises(RequestError, match="name one: 1-5, minus-rank"):
+        rank_report(response_sets.store, RankSettings(Scoring(ratings="gpt-4")))
+    report = rank_report(response_sets.store, RankSettings(Scoring(ratings="gpt-4", scale="minus-rank")))
+    assert [point.value for point in report.curves[0].by_rank] == [-1.0, -2.0]
 
 
 def test_only_prompts_of_a_selection(filled) -> None:
