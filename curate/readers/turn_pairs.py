@@ -1,4 +1,4 @@
-"""Conversations as a list of exchanges: a user's text and the answer to it (MNBVC, Firefly, DialogStudio)."""
+"""Conversations as a list of exchanges: a user's text and the answer to it (MNBVC, Firefly, Capybara, DialogStudio)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from curate.readers.drafts import Draft, DraftReader, Messages, Refusal
 from curate.readers.fields import Fields, Unreadable, kind_of
 
 LISTS = ("conversation", "conversations", "turns")
-ASKED = ("human", "user", "user utterance")
-ANSWERED = ("assistant", "bot", "gpt", "system response")
+ASKED = ("human", "user", "user utterance", "input", "prompt", "instruction", "question")
+ANSWERED = ("assistant", "bot", "gpt", "system response", "output", "response", "answer")
 REPEATED = ("dialog history", "turn id")
 """Fields of an exchange that say again what the others say."""
 
@@ -106,7 +106,7 @@ def _has_exchanges(record: dict[str, Any]) -> bool:
     turns = next((record[key] for key in LISTS if key in record), None)
     if not isinstance(turns, list) or not turns or not isinstance(turns[0], dict):
         return False
-    return any(name in turns[0] for name in ASKED[:2]) and any(name in turns[0] for name in ANSWERED)
+    return any(name in turns[0] for name in ASKED) and any(name in turns[0] for name in ANSWERED)
 
 
 def _looks_like_dialogstudio(sample: Sample) -> Match | None:
@@ -118,7 +118,7 @@ def _looks_like_dialogstudio(sample: Sample) -> Match | None:
 
 
 TURN_PAIRS_FORMAT = Format(
-    "exchanges of a user and an assistant, one after the other (MNBVC, Firefly)",
+    "exchanges of a user and an assistant, one after the other (MNBVC, Firefly, Capybara)",
     '{"conversation_id": "p1", "category": "Brainstorming", "conversation": [{"human": "Hi", "assistant": "Hello."}]}',
     _looks_like_pairs,
 )

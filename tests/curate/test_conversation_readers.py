@@ -309,8 +309,10 @@ def test_exchanges_become_turns():
     assert found.messages == (("user", "a"), ("assistant", "b")) * 2
     assert (found.external_id, metadata(found)) == ("p1", {"category": "c"})
     assert reason(turn_pair_drafts, {"conversation": [{"human": "a"}]}) == (
-        "turn 1: no assistant (one of assistant, bot, gpt, system response)"
+        "turn 1: no assistant (one of assistant, bot, gpt, system response, output, response, answer)"
     )
+    capybara = {"source": "s", "conversation": [{"input": "a", "output": "b"}]}
+    assert one(turn_pair_drafts, capybara).messages == (("user", "a"), ("assistant", "b"))
 
 
 def test_a_dialogstudio_file_holds_a_dialog_under_every_key():

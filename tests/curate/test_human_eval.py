@@ -230,3 +230,17 @@ def test_the_published_annotations_reconcile(store: Store, shared_data: Path) ->
     assert (counts["read"], counts["kept"], counts["new_comparisons"]) == (1150, 1150, 1150)
     with store.read() as reading:
         assert reading.rows("SELECT count(*) FROM current_comparisons") == [(1141,)]
+
+
+def test_any_other_table_in_a_spreadsheet_is_read_by_its_columns(tmp_path: Path, store: Store) -> None:
+    columns = ("instruction", "input", "output")
+    rows = [
+        {"instruction": "Name it.", "input": "grass", "output": "Green."},
+        {"instruction": "a", "output": "b"},
+    ]
+    path = spreadsheet(tmp_path / "a.xlsx", rows, columns=columns)
+    report = ingest_files(store, "auto", [path], IngestSettings())
+    assert [(file.reader, file.tally.kept) for file in report.files] == [("alpaca", 2)]
+    with store.read() as reading:
+        texts = reading.rows("SELECT content FROM messages WHERE role = 'user' ORDER BY content")
+    assert texts == [("Name it.\n\ngrass",), ("a",)]
