@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from curate.ingest import FileReport, IngestReport
     from curate.reader import Columns
     from curate.stats import Group
+    from store.db import Store
 
 REASONS_SHOWN = 5
 LABELS_SHOWN = 10
+NAMES_SHOWN = 2
 MEGABYTE = 1e6
 LABELER_KINDS = ("person", "judge", "reward_model", "rule")
 
@@ -238,25 +240,47 @@ def _say_kept_classes(report: "IngestReport") -> None:
     type=click.Path(exists=True, path_type=Path),
     help="Measure in tokens of the tokenizer in this folder; in words if not given.",
 )
+@click.option(
+    "--preferences",
+    "shows_preferences",
+    is_flag=True,
+    help="Show the preference sets instead, in the columns of RLHF Workflow, Table 5.",
+)
 @store_option
 @at_option
 @wait_option
 @json_option
-def stats(tokenizer: Path | None, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
+def stats(
+    *,
+    tokenizer: Path | None,
+    shows_preferences: bool,
+    store_path: Path,
+    at: str | None,
+    wait_s: float,
+    as_json: bool,
+) -> None:
     """Show conversations, rounds, turns, mean lengths and who wrote the answers, by source and by class.
 
     The columns are those of Camels, Table 1, and of Xwin, Table 1. Prompts are the user's turns,
     completions the assistant's, a conversation both together; a round is an answer to a user's turn.
     Dropped and superseded conversations are left out.
 
+    With --preferences a line is a source that prefers: its pairs are the verdicts that somebody won, both
+    orders taken together, or, where a source only rates, two answers to one prompt whose mean ratings differ
+    (verbosity and complexity left out).
+
     \b
     Examples:
       curate stats
       curate stats --tokenizer models/llama --json
+      curate stats --preferences
     """
     from curate.stats import measure
     from store.db import Store
 
+    if shows_preferences:
+        _show_preferences(Store(store_path, at=at, wait_s=wait_s), tokenizer, as_json=as_json)
+        return
     found = measure(Store(store_path, at=at, wait_s=wait_s), tokenizer)
     if as_json:
         echo_json(
@@ -281,6 +305,40 @@ def stats(tokenizer: Path | None, store_path: Path, at: str | None, wait_s: floa
         ]
         echo(table(columns, rows))
         echo()
+
+
+def _show_preferences(store: "Store", tokenizer: Path | None, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from curate.preferences import measure_preferences
+
+    found = measure_preferences(store, tokenizer)
+    if as_json:
+        echo_json({"unit": found.unit, "sources": [asdict(one) for one in found.sources]})
+        return
+    lengths = [f"{name} ({found.unit})" for name in ("prompt", "preferred", "rejected")]
+    rows = [
+        (
+            one.name,
+            one.prompts,
+            one.mean_prompt,
+            one.mean_preferred,
+            one.mean_rejected,
+            _few(one.completers, "writers"),
+            _few(one.annotators, "annotators"),
+            ", ".join(one.annotator_kinds),
+            one.pairs,
+        )
+        for one in found.sources
+    ]
+    echo(table(("source", "prompts", *lengths, "completions by", "annotated by", "kind", "pairs"), rows))
+
+
+def _few(names: list[str], what: str) -> str:
+    """The names, or how many there are."""
+    if len(names) <= NAMES_SHOWN:
+        return ", ".join(names) or "unknown"
+    return f"{len(names):,} {what}"
 
 
 def _group_as_dict(group: "Group") -> dict[str, object]:

@@ -154,14 +154,13 @@ def measure(store: "Store", tokenizer: Path | None = None) -> Stats:
 
     Raises MissingExtra without transformers, BadInput where there is no tokenizer.
     """
-    count = count_words if tokenizer is None else _token_counter(tokenizer)
     with store.read() as reading:
-        _measure_texts(reading, count)
+        unit = measure_texts(reading, tokenizer)
         reading.con.execute(MEASURE_TURNS)
         reading.con.execute(MEASURE_CONVERSATIONS)
         sources = _groups(reading, BY_SOURCE, MODELS_BY_SOURCE)
         classes = _groups(reading, BY_CLASS, MODELS_BY_CLASS)
-    return Stats("words" if tokenizer is None else "tokens", sources, classes)
+    return Stats(unit, sources, classes)
 
 
 def _groups(reading: "Reading", measures: str, labels: str) -> list[Group]:
@@ -184,10 +183,11 @@ def _token_counter(path: Path) -> Count:
     return lambda texts: count_tokens(tokenizer, texts)
 
 
-def _measure_texts(reading: "Reading", count: Count) -> None:
-    """Make the table `lengths`: every user's and assistant's message once."""
+def measure_texts(reading: "Reading", tokenizer: Path | None) -> Unit:
+    """Make the table `lengths`: every user's and assistant's message once, in tokens of TOKENIZER or in words."""
     import pyarrow as pa
 
+    count = count_words if tokenizer is None else _token_counter(tokenizer)
     ids: list[pa.Array] = []
     lengths: list[int] = []
     for batch in reading.batches(TEXTS, rows=BATCH_TEXTS):
@@ -199,3 +199,4 @@ def _measure_texts(reading: "Reading", count: Count) -> None:
         "CREATE TEMP TABLE lengths AS SELECT CAST(message_id AS UUID) AS message_id, length FROM counted"
     )
     reading.con.unregister("counted")
+    return "words" if tokenizer is None else "tokens"

@@ -99,8 +99,11 @@ ORDER BY conversation
 RATINGS = """
 SELECT
     'm1-' || replace(CAST(response_id AS VARCHAR), '-', '') AS message,
-    labeler, template, scale, aspect, draw_index, value, state, run_id
+    labeler, template, scale, aspect, draw_index, value, current_ratings.state AS state, run_id,
+    sources.path AS path, record_number
 FROM current_ratings
+LEFT JOIN current_sources AS sources
+    ON sources.source_id = current_ratings.source_id
 WHERE list_contains($messages, CAST(response_id AS VARCHAR))
 ORDER BY ALL
 """
@@ -108,8 +111,11 @@ ORDER BY ALL
 COMPARISONS = """
 SELECT
     'p1-' || replace(CAST(comparison_id AS VARCHAR), '-', '') AS comparison,
-    labeler, labeler_kind, scale, native_label, signed_margin, state
+    labeler, labeler_kind, scale, native_label, signed_margin, current_comparisons.state AS state,
+    sources.path AS path, record_number
 FROM current_comparisons
+LEFT JOIN current_sources AS sources
+    ON sources.source_id = current_comparisons.source_id
 WHERE list_contains($messages, CAST(response_a_id AS VARCHAR))
     OR list_contains($messages, CAST(response_b_id AS VARCHAR))
 ORDER BY ALL

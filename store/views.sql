@@ -286,6 +286,7 @@ merged AS (
         max(sign(if(is_upright, signed_margin, 0 - signed_margin))) AS most,
         bool_or(signed_margin = 0) AS has_tie,
         min(state) FILTER (WHERE NOT has_verdict) AS missing,
+        arg_min(source_id, version * 1048576 + seq) AS source_id,
         max(created_at) AS created_at
     FROM upright
     GROUP BY
@@ -327,6 +328,7 @@ SELECT
     state,
     CASE WHEN state IN ('win', 'weak') THEN if(signed_margin > 0, response_a_id, response_b_id) END AS chosen_id,
     CASE WHEN state IN ('win', 'weak') THEN if(signed_margin > 0, response_b_id, response_a_id) END AS rejected_id,
+    source_id,
     created_at
 FROM stated;
 

@@ -5,12 +5,13 @@ question, an answer) is looked up in the files given with `--with`.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from curate.reader import Answer, Inspection, Labeled, Rating, ReaderSettings, Reject, Verdict
+from curate.reader import Answer, Draw, Inspection, Labeled, Rating, ReaderSettings, Reject, Verdict
 from curate.readers.drafts import Messages, Refusal
 from curate.readers.fields import Fields, Unreadable, kind_of
 from curate.readers.rows import IsRecord, Row, inspect_rows, rows_of
@@ -33,6 +34,8 @@ class Told(NamedTuple):
     """Which answer the conversation ends with; None: it is the prompt alone."""
     language: str | None = None
     metadata: str | None = None
+    are_draws: bool = True
+    """Whether every answer whose author is known is a draw of that author, asked in ways nobody wrote down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,24 @@ def _placed(one: Told | Refusal, number: int, row: Row) -> Labeled | Reject:
         row.byte_offset,
         one.external_id,
         one.prompt,
-        one.answers,
+        _with_draws(one.answers) if one.are_draws else one.answers,
         one.verdicts,
         one.ending,
         one.language,
         one.metadata,
     )
+
+
+def _with_draws(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    """A policy's answers in a record are its draws in their order, unless the reader said more of them."""
+    met: Counter[str] = Counter()
+    told = []
+    for answer in answers:
+        index = met[answer.policy]
+        met[answer.policy] += 1
+        is_told = answer.draws or not answer.policy
+        told.append(answer if is_told else replace(answer, draws=(Draw(answer.policy, index),)))
+    return tuple(told)
 
 
 def asked(text: str, system: str = "") -> Messages:

@@ -92,14 +92,20 @@ def _answers(fields: Fields, around: Around) -> Iterator[Told]:
             )
         index = choice.get("index")
         draw = Draw(policy, index if isinstance(index, int) else place)
-        before = [
-            turn
-            for question, text in zip(asked, said, strict=False)
-            for turn in (*question, ("assistant", text))
-        ]
-        yield Told(
-            tuple(before[:-1]), (Answer(said[-1], policy, draws=(draw,)),), (), question_id, 0, metadata=rest
+        told = tuple(
+            Answer(text, policy, before=_before(asked, said[:turn]), draws=(draw,))
+            for turn, text in enumerate(said)
         )
+        yield Told(asked[0], told, (), question_id, len(told) - 1, metadata=rest)
+
+
+def _before(asked: Sequence[Messages], said: Sequence[str]) -> Messages:
+    """What stands between the first question and the answer after those in SAID."""
+    return tuple(
+        turn
+        for text, question in zip(said, asked[1:], strict=False)
+        for turn in (("assistant", text), *question)
+    )
 
 
 def _single(fields: Fields) -> Told:

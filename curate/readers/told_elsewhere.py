@@ -18,6 +18,7 @@ from curate.readers.rows import rows_of
 
 QUESTION_KEYS = ("question_id", "session_id", "id")
 OASST_MARKS = {"### Human:": "user", "### Assistant:": "assistant"}
+MISSING = "its text is not in the file"
 WITH = "name the file that holds it with --with, or take the labels alone with --stand-ins"
 
 
@@ -65,7 +66,11 @@ class Elsewhere:
     def _stand_in(self, name: str) -> str:
         if not self.has_stand_ins:
             raise Unreadable(f"the text of the {name.split(maxsplit=1)[0]} is not in the file; {WITH}")
-        return f"[{name}: its text is not in the file]"
+        return f"[{name}: {MISSING}]"
+
+    def is_stand_in(self, text: str) -> bool:
+        """Whether TEXT only says what is missing."""
+        return self.has_stand_ins and text.endswith(f": {MISSING}]")
 
     def _read(self) -> None:
         if self._is_read:

@@ -67,10 +67,13 @@ def _review(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     policies = policies_of(around.stem)
     prompt = around.elsewhere.question(question_id)
     found = [
-        around.elsewhere.answer(fields.take_id(f"answer{number}_id"), question_id, policy)
+        _found(around, fields.take_id(f"answer{number}_id"), question_id, policy)
         for number, policy in zip((1, 2), policies, strict=True)
     ]
-    answers = tuple(Answer(text, policy) for text, policy in found)
+    answers = tuple(
+        Answer(text, policy, draws=(Draw(policy, 0, sampling),) if is_known else ())
+        for text, policy, sampling, is_known in found
+    )
     score = fields.take("score")
     margin, state, scale = _outcome(score)
     reviewer = fields.take("reviewer_id")
@@ -86,7 +89,14 @@ def _review(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
         _native(score),
         explanation=fields.take_text("text") or None,
     )
-    yield Told(prompt, answers, (verdict,), question_id, metadata=fields.rest())
+    yield Told(prompt, answers, (verdict,), question_id, metadata=fields.rest(), are_draws=False)
+
+
+def _found(around: Around, answer_id: str, question_id: str, policy: str) -> tuple[str, str, str, bool]:
+    """An answer's text, its author, how it was drawn, and whether the text is known."""
+    text, author = around.elsewhere.answer(answer_id, question_id, policy)
+    sampling = "{}" if author != policy else json.dumps(sampling_of_name(policy), sort_keys=True)
+    return text, author, sampling, not around.elsewhere.is_stand_in(text)
 
 
 def policies_of(stem: str) -> tuple[str, str]:

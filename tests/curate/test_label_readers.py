@@ -9,7 +9,9 @@ import pytest
 
 from curate.ingest import IngestSettings, ingest_files
 from curate.reader import READERS, Labeled, ReaderSettings, Reject
+from curate.trace import trace
 from store.db import Store
+from store.ids import to_text
 from store.verify import verify
 
 PROMPT = (("user", "Name a prime."),)
@@ -388,8 +390,9 @@ class TestMtBench:
             "choices": [{"index": 0, "turns": ["Seven.", "Five."]}],
         }
         item = read.one("mt-bench", record, beside=(questions,))
-        assert item.prompt == (*PROMPT, ("assistant", "Seven."), ("user", "Another."))
-        assert (texts(item), item.ending) == (["Five."], 0)
+        assert (item.prompt, texts(item), item.ending) == (PROMPT, ["Seven.", "Five."], 1)
+        assert item.answers[1].before == (("assistant", "Seven."), ("user", "Another."))
+        assert [len(answer.draws) for answer in item.answers] == [1, 1]
         assert "--with" in read.reason("mt-bench", record)
 
     def test_single_judgments_rate_the_answer_of_their_turn(self, read: Reading) -> None:
@@ -737,7 +740,10 @@ def test_a_label_keeps_the_file_and_record_it_came_from_and_the_store_stays_soun
             "SELECT comparisons.record_number, name, labeler FROM comparisons"
             " JOIN current_sources USING (source_id) ORDER BY 1"
         )
+        ((chosen,),) = reading.rows("SELECT message_id FROM messages WHERE content = 'x' ORDER BY 1 LIMIT 1")
     assert rows_ == [(1, "pairs.jsonl", "ann"), (3, "pairs.jsonl", "ann")]
+    (verdict,) = trace(store, to_text("m1", chosen)).comparisons
+    assert (verdict["path"], verdict["labeler"]) == (str(path), "ann")
     assert verify(store).is_ok
 
 
