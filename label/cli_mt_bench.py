@@ -108,7 +108,7 @@ def mt_bench(
     store = Store(store_path, wait_s=wait_s)
     plan = plan_bench(store, model, bench, settings)
     if plan.without_reference:
-        note(f"{plan.without_reference} questions are judged without the reference answer they ought to have")
+        note(f"questions judged without the reference answer they ought to have: {plan.without_reference}")
     if dry_run:
         expected = forecast_bench(store, model, price, plan, settings)
         _echo_forecast(expected, as_json=as_json)

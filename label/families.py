@@ -16,9 +16,12 @@ FAMILIES = {
 """Family → how its models' names begin, after a provider's prefix."""
 
 PREFIX = re.compile(r".*[/:#]")
+ANNOTATOR = re.compile(r"(?:weighted-)?alpaca-eval-(?:cot-|clf-)*")
+"""Before the model's name in the names of AlpacaEval's annotators."""
 
 
 def family_of(model: str) -> str | None:
     """The family a model's name says it is of, if it does."""
-    name = PREFIX.sub("", model.lower())
+    name = PREFIX.sub("", model.lower()).replace("_", "-")
+    name = ANNOTATOR.sub("", name)
     return next((family for family, starts in FAMILIES.items() if name.startswith(starts)), None)

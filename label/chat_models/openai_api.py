@@ -230,7 +230,7 @@ def _first_token_of(choice: Mapping[str, Any]) -> FirstToken | None:
         return None
     given = {
         well_formed(str(one["token"])): float(one["logprob"])
-        for one in (*places[0].get("top_logprobs", ()), places[0])
+        for one in (*(places[0].get("top_logprobs") or ()), places[0])
     }
     return tuple((token, logprob) for token, logprob in given.items() if isfinite(logprob))
 

@@ -159,8 +159,13 @@ def test_families_follow_from_names() -> None:
         "vllm:http://h/v1#Llama-3-8B",
         "alpaca",
         "o3-mini",
+        "weighted_alpaca_eval_gpt4_turbo",
+        "alpaca_eval_cot_gpt4_turbo_fn",
+        "text_davinci_003",
+        "alpaca-7b_concise",
     ]
-    assert [family_of(name) for name in names] == ["openai", "openai", "anthropic", "meta", None, "openai"]
+    families = ["openai", "openai", "anthropic", "meta", None, "openai", "openai", "openai", "openai", None]
+    assert [family_of(name) for name in names] == families
 
 
 def test_one_text_for_many_prompts_is_flagged() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from uuid import UUID
 
 import pytest
 
@@ -68,6 +69,31 @@ def test_every_assistant_turn_is_rated_given_the_turns_before_it(store, server) 
     )
     assert found == [("gpt-4", "judge", "openchat-g/1", "1-10", "overall", 0, "done")] * 4
     assert all(value in range(1, 11) for (value,) in rows(store, "SELECT value FROM ratings"))
+
+
+def plain(value):
+    """A row with its ids as text."""
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, UUID) else value
+
+
+def test_an_edited_turn_is_rated_anew_with_those_after_it_and_none_before(tmp_path, server, write) -> None:
+    turns = [(role, f"{role} {number}") for number in range(4) for role in ("user", "assistant")]
+    store = write(tmp_path / "one.duckdb", [("gpt-4", turns)])
+    run_judge(store, server)
+    edited = write(tmp_path / "other.duckdb", [("gpt-4", [*turns[:5], ("assistant", "edited"), *turns[6:]])])
+    for table, key in (("messages", "message_id"), ("conversations", "conversation_id")):
+        known = rows(store, f"SELECT {key} FROM {table}")
+        with edited.read() as reading:
+            found = list(reading.dicts(f"SELECT * EXCLUDE (version) FROM {table}"))
+        with store.write() as writing:
+            writing.append(table, [plain(row) for row in found if (row[key],) not in known])
+    report = run_judge(store, server)
+    assert states(report) == {"reused": 4, "done": 2}
+    assert len(server.bodies) == 6
 
 
 def test_a_conversation_is_rated_by_the_mean_of_its_turns(store, server, reply) -> None:

@@ -145,7 +145,7 @@ def test_a_dry_run_asks_nothing_and_says_what_is_missing(answered, server, quest
     assert bench(answered, server, questions, "--dry-run") == 0
     shown = capsys.readouterr()
     assert "27 ratings, 0 of them given already: 27 calls" in shown.out
-    assert "1 questions are judged without the reference answer" in shown.err
+    assert "without the reference answer they ought to have: 1" in shown.err
     assert server.bodies == []
 
 
