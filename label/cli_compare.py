@@ -126,7 +126,7 @@ def compare(
     command again continues.
     """
     from label.batch_job import BatchJob
-    from label.comparison_job import CompareSettings, template_for
+    from label.comparison_job import CompareSettings, sampling_of, template_for
     from label.pairing import Pairing, Split
     from store.config import load_config
     from store.db import Store
@@ -159,6 +159,7 @@ def compare(
         canaries=asking.canaries,
         min_canaries=asking.min_canaries,
     )
+    sampling_of(model, settings)
     tag = asking.price_tag(config, model)
     store = Store(store_path, wait_s=wait_s)
     if in_batches.is_batch:

@@ -95,12 +95,13 @@ def question_of(model: ChatModel, settings: CompareSettings, labeler: str) -> Pa
         prompt=pair_prompt(settings.template),
         scale=scale_of(settings.scale),
         orders=settings.orders,
-        sampling=_sampling(model, settings),
+        sampling=sampling_of(model, settings),
         labeler=labeler,
     )
 
 
-def _sampling(model: ChatModel, settings: CompareSettings) -> dict[str, Json]:
+def sampling_of(model: ChatModel, settings: CompareSettings) -> dict[str, Json]:
+    """What is sent with every request; raises RequestError as `question_of` does."""
     scale = scale_of(settings.scale)
     if not scale.is_probability:
         return model.sampling(settings.temperature, settings.max_tokens)

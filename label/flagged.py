@@ -63,30 +63,42 @@ def flagged_among(judged: set[str], flags: Flags) -> list[Flagged]:
 
 
 def flag_measures(merged: Sequence[Merged], flags: Flags, resampling: Resampling) -> list[Measure]:
-    """How many items hold a flagged answer, and how often it wins against one that is not."""
-    sides = [[side.response_id in flags for side in (one.item.first, one.item.second)] for one in merged]
-    prompts = [one.item.prompt_id for one in merged]
+    """How many items hold an answer that speaks to a judge, and how often such answers and repeated ones win."""
+    speaking = {response_id for response_id, given in flags.items() if set(given) != {REPEATED}}
+    repeated = {response_id for response_id, given in flags.items() if REPEATED in given}
+    has_any = [
+        one.item.first.response_id in speaking or one.item.second.response_id in speaking for one in merged
+    ]
+    return [
+        measured(
+            "flagged_answer_rate",
+            "answers that speak to a judge",
+            mean_of(has_any),
+            [one.item.prompt_id for one in merged],
+            resampling,
+        ),
+        _win_rate("flagged_win_rate", "against other answers", merged, speaking, resampling),
+        _win_rate("repeated_win_rate", "against other answers", merged, repeated, resampling),
+    ]
+
+
+def _win_rate(
+    measure: str, of: str, merged: Sequence[Merged], marked: set[str], resampling: Resampling
+) -> Measure:
+    """How often answers that are MARKED win against those that are not."""
+    sides = [[side.response_id in marked for side in (one.item.first, one.item.second)] for one in merged]
     against = [
         (one.item.prompt_id, one.score if has[0] else 1 - one.score)
         for one, has in zip(merged, sides, strict=True)
         if has[0] != has[1] and one.score is not None
     ]
-    return [
-        measured(
-            "flagged_answer_rate",
-            "answers to a judge",
-            mean_of([any(has) for has in sides]),
-            prompts,
-            resampling,
-        ),
-        measured(
-            "flagged_win_rate",
-            "against unflagged answers",
-            mean_of([score for _, score in against]),
-            [prompt for prompt, _ in against],
-            resampling,
-        ),
-    ]
+    return measured(
+        measure,
+        of,
+        mean_of([score for _, score in against]),
+        [prompt for prompt, _ in against],
+        resampling,
+    )
 
 
 def canary_measure(labelers: set[str], canaries: Mapping[str, Met], level: float) -> Measure:

@@ -103,8 +103,8 @@ def test_words_to_a_judge_are_flagged_by_kind_and_innocent_ones_are_not(judged) 
     n_flagged = sum(map(len, SPEAKING.values())) + 5
     n_all = n_flagged + len(INNOCENT)
     assert len(report.flagged) == n_flagged
-    assert report.value("flagged_answer_rate") == pytest.approx(n_flagged / n_all)
-    assert report.value("flagged_win_rate") == 1.0
+    assert report.value("flagged_answer_rate") == pytest.approx((n_flagged - 5) / n_all)
+    assert report.value("flagged_win_rate") == report.value("repeated_win_rate") == 1.0
 
 
 def test_the_command_counts_them_in_its_lines_and_lists_them_on_demand(judged, capsys) -> None:

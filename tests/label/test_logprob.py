@@ -189,6 +189,13 @@ def test_a_model_that_tells_none_is_refused_before_anything_is_asked(two, server
     assert server.bodies == []
 
 
+def test_it_is_refused_before_a_key_is_looked_for(two, monkeypatch, capsys) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    command = ["compare", "--store", str(two.path), "--model", "claude-haiku-4-5", "--scale", "logprob"]
+    assert run_command(cli, command) == 2
+    assert "tells no log-probabilities" in capsys.readouterr().err
+
+
 def test_the_offline_judge_weighs_by_its_worlds_rule(tmp_path, write, capsys) -> None:
     good, bad = "The marlo is amber in colour.", "The marlo is blue in colour."
     turns = [("user", "What colour is the marlo?")]
