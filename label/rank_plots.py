@@ -17,13 +17,17 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 
 def terminal_plots(curves: Sequence["Curves"]) -> str:
-    """Best-of-n and mean score by rank, one letter a line, as text without colours."""
+    """Every figure, one letter a line, as text without colours."""
     names = [_name(one) for one in curves]
     letters = [chr(ord("a") + number % 26) for number in range(len(names))]
     drawn = [
         _text_plot("expected score of the best of n", "n", [_best_of(one) for one in curves], letters),
         _text_plot("mean score by rank", "rank", [_by_rank(one) for one in curves], letters),
+        _text_plot("share of all draws", "score", [_shares(one) for one in curves], letters),
     ]
+    if any(one.win_rates for one in curves):
+        title = "win rate of the best of n against its expected score"
+        drawn.append(_text_plot(title, "score", [_win_rates(one) for one in curves], letters))
     return "\n".join([*drawn, *(f"{letter} {name}" for letter, name in zip(letters, names, strict=True))])
 
 
@@ -41,6 +45,28 @@ def _by_rank(one: "Curves") -> Line:
     return [float(point.x) for point in known], [point.value or 0.0 for point in known]
 
 
+def _shares(one: "Curves") -> Line:
+    """The middle of each bin, and the share of draws in it."""
+    spread = one.distribution
+    width = (spread.high - spread.low) / len(spread.counts)
+    total = max(1, sum(spread.counts))
+    middles = [spread.low + (place + 0.5) * width for place in range(len(spread.counts))]
+    return middles, [count / total for count in spread.counts]
+
+
+def _win_rates(one: "Curves") -> Line:
+    """Expected scores of the best of n, and the win rates there."""
+    known = _judged_points(one)
+    return [score for _, score, _ in known], [rate for _, _, rate in known]
+
+
+def _judged_points(one: "Curves") -> list[tuple[int, float, float]]:
+    """(n, expected score, win rate) where all are known."""
+    scores = {point.x: point.value for point in one.best_of}
+    found = [(rate.n, scores.get(rate.n), rate.value) for rate in one.win_rates]
+    return [(n, score, rate) for n, score, rate in found if score is not None and rate is not None]
+
+
 def _text_plot(title: str, label: str, lines: Sequence[Line], letters: Sequence[str]) -> str:
     try:
         import plotext
@@ -53,6 +79,8 @@ def _text_plot(title: str, label: str, lines: Sequence[Line], letters: Sequence[
     figure.title(title)
     figure.label(label, "x")
     for letter, (xs, ys) in zip(letters, lines, strict=True):
+        if not xs:
+            continue
         figure.draw(figure.signal(list(xs), list(ys), marker=letter))
     return str(plotext.uncolorize(str(figure.build()))).rstrip()
 
@@ -102,16 +130,9 @@ def _draw_distributions(ax: Any, curves: Sequence["Curves"]) -> None:
 
 def _draw_win_rates(ax: Any, curves: Sequence["Curves"]) -> None:
     for one in curves:
-        rewards = {point.x: point.value for point in one.best_of}
-        known = [rate for rate in one.win_rates if rate.value is not None and rewards.get(rate.n) is not None]
-        ax.plot(
-            [rewards[rate.n] for rate in known],
-            [rate.value for rate in known],
-            marker="o",
-            label=_plain(_name(one)),
-        )
-        for rate in known:
-            ax.annotate(str(rate.n), (rewards[rate.n], rate.value))
+        ax.plot(*_win_rates(one), marker="o", label=_plain(_name(one)))
+        for n, score, rate in _judged_points(one):
+            ax.annotate(str(n), (score, rate))
     ax.set(title="win rate against expected score, n beside", xlabel="expected score", ylabel="win rate")
 
 

@@ -137,7 +137,7 @@ def test_only_prompts_of_a_selection(filled) -> None:
     assert (one.prompts, one.by_rank[0].value) == (1, 6.0)
 
 
-def test_win_rates_of_the_best_of_n_stand_beside_the_scores(response_sets) -> None:
+def test_win_rates_of_the_best_of_n_stand_beside_the_scores(response_sets, tmp_path, capsys) -> None:
     response_sets.add("one", [("a", 1.0), ("b", 2.0)])
     response_sets.add("one", [("r", 0.0)], policy="reference")
     response_sets.compare("one", "b", "r", [1.0, 0.5], policies=("sft", "reference"))
@@ -145,16 +145,24 @@ def test_win_rates_of_the_best_of_n_stand_beside_the_scores(response_sets) -> No
     report = rank_report(response_sets.store, RankSettings(sizes=(1, 2), against="reference"))
     rates = next(one.win_rates for one in report.curves if one.policy == "sft")
     assert [(rate.n, rate.value, rate.judged) for rate in rates] == [(1, 0.5, 1.0), (2, 1.0, 1.0)]
+    png = tmp_path / "rates.png"
+    assert (
+        run_command(cli, ["rank", "--store", str(response_sets.store.path), "--plot", "--png", str(png)]) == 0
+    )
+    shown = capsys.readouterr().out
+    assert "win rate of the best of n against its expected score" in shown
+    assert "1.500 (0.50)" in shown
+    assert png.stat().st_size > 10_000
 
 
 def test_the_rank_closest_to_a_policys_mean(response_sets) -> None:
-    for number in range(20):
+    for number in range(8):
         response_sets.add(f"p{number}", [(f"{place}", float(10 - place)) for place in range(6)], policy="big")
         response_sets.add(f"p{number}", [("own", 7.1)], policy="small")
-    settings = RankSettings(policy_rank="small", sample=8)
+    settings = RankSettings(policy_rank="small", sample=5)
     found = rank_report(response_sets.store, settings).policy_rank
     assert found is not None
-    assert (found.rank, found.rank_mean, found.prompts) == (4, 7.0, 8)
+    assert (found.rank, found.rank_mean, found.prompts) == (4, 7.0, 5)
     assert found.mean == pytest.approx(7.1)
 
 
