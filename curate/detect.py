@@ -19,6 +19,8 @@ SURE = 0.5
 LEAD = 0.1
 """By how much the surest format must lead the next one."""
 
+TEXT_CONTAINERS = ("json", "csv", "tsv")
+
 AUTO = "auto"
 """The name that stands for whichever format is found."""
 
@@ -88,9 +90,12 @@ def detect(path: Path) -> Detected:
     Raises BadInput, with the nearest candidates, if none is sure enough.
     """
     sample = sample_of(path)
-    if not sample.records and sample.container == "json":
-        inspect_text(path)  # says what it is instead, if that is known
-    return choose(sample)
+    try:
+        return choose(sample)
+    except BadInput:
+        if sample.container in TEXT_CONTAINERS:
+            inspect_text(path)  # says what it is instead, if that is known
+        raise
 
 
 def choose(sample: Sample) -> Detected:

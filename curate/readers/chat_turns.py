@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from curate.readers.drafts import Messages
-from curate.readers.fields import Unreadable, kind_of
+from curate.readers.fields import Unreadable, kind_of, objects_of
 
 ROLE_OF = {
     "system": "system",
@@ -49,6 +49,7 @@ def turns_of(turns: object, key: str, left_out: frozenset[str] = frozenset()) ->
 
     Raises Unreadable if it is no list of turns.
     """
+    turns = objects_of(turns)
     if not isinstance(turns, list):
         raise Unreadable(f"{key} is {kind_of(turns)}, not a list of turns")
     if not turns:

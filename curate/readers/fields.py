@@ -33,6 +33,20 @@ def kind_of(value: object) -> str:
     return {type(None): "null", bool: "true or false"}.get(type(value), "a number")
 
 
+def objects_of(value: object) -> object:
+    """VALUE, but a table of columns of one length (`datasets` stores lists of objects so) as its rows."""
+    if (
+        not isinstance(value, dict)
+        or len(value) < 2
+        or not all(isinstance(one, list) for one in value.values())
+    ):
+        return value
+    columns = list(value.values())
+    if len({len(column) for column in columns}) != 1:
+        return value
+    return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def decoded(raw: bytes | msgspec.Raw) -> Any:
     """The value that JSON text stands for.
 
@@ -125,7 +139,7 @@ class Fields:
         """
         if key not in self._values:
             raise Unreadable(f"no {key}")
-        value = self.take(key)
+        value = objects_of(self.take(key))
         if not isinstance(value, list):
             raise Unreadable(f"{key} is {kind_of(value)}, not a list")
         return value

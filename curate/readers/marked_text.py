@@ -15,7 +15,7 @@ BAIZE = re.compile(r"\[\|(?P<speaker>Human|AI)\|\]")
 MARKS = (
     BAIZE,
     re.compile(r"<\|(?P<speaker>user|bot|system|assistant|prompter)\|>:?"),
-    re.compile(r"^### (?P<speaker>Human|Assistant|User|System):", re.MULTILINE),
+    re.compile(r"### (?P<speaker>Human|Assistant|User|System):"),
     re.compile(r"^(?P<speaker>USER|ASSISTANT|SYSTEM):", re.MULTILINE),
 )
 ROLE_OF = {

@@ -13,7 +13,7 @@ from typing import Any
 from curate.format import Container, Sample
 from curate.reader import Inspection, Reject
 from curate.readers import columnar, delimited, sheets
-from curate.readers.fields import Fields, Unreadable
+from curate.readers.fields import Fields, Unreadable, objects_of
 from curate.readers.json_records import NotJson, excerpt_of, split_records
 from curate.readers.text_files import inspect_text, text_chunks
 from store.errors import BadInput
@@ -144,7 +144,7 @@ def _first_records(path: Path) -> Iterator[dict[str, Any]]:
     for row in islice(rows_of(path, lambda _fields: True), SAMPLE_RECORDS):
         if isinstance(row, Row):
             try:
-                yield {key: row.fields.see(key) for key in row.fields.keys()}  # noqa: SIM118 - not a dict
+                yield {key: objects_of(row.fields.see(key)) for key in row.fields.keys()}  # noqa: SIM118 - not a dict
             except Unreadable:
                 continue
 

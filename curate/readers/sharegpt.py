@@ -13,7 +13,7 @@ import msgspec
 
 from curate.format import Format, Match, Sample
 from curate.reader import ReaderSettings, Record, Reject, Remark
-from curate.readers.fields import Fields, Unreadable, kind_of
+from curate.readers.fields import Fields, Unreadable, kind_of, objects_of
 from curate.readers.json_records import NotJson, RawRecord, excerpt_of, split_records
 from curate.readers.pieces import Piece, Plan, joined, plan_of
 from curate.readers.text_files import CHUNK_BYTES, text_chunks
@@ -204,7 +204,7 @@ def _take_turns(fields: Fields) -> list[Any]:
     key = next((key for key in TURN_LISTS if key in fields), None)
     if key is None:
         raise Unreadable(f"no list of turns (one of {', '.join(TURN_LISTS)})")
-    turns = fields.take(key)
+    turns = objects_of(fields.take(key))
     if not isinstance(turns, list):
         raise Unreadable(f"{key} is {kind_of(turns)}, not a list of turns")
     if not turns:

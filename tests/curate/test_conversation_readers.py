@@ -281,6 +281,7 @@ def test_baize_marks_and_the_last_empty_turn_belong_to_the_format():
     [
         "\n<|user|>: a\n<|bot|>: b\n",
         "### Human: a\n### Assistant: b",
+        "### Human: a### Assistant: b",
         "USER: a\nASSISTANT: b",
         "<|prompter|>a<|assistant|>b",
     ],

@@ -65,6 +65,13 @@ def test_a_web_page_is_called_one(tmp_path):
         detect(path)
 
 
+def test_a_table_in_utf_16_is_called_that(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("prompt,response\na,b\n".encode("utf-16"))
+    with pytest.raises(BadInput, match=r"is UTF-16 text; convert it with: iconv"):
+        detect(path)
+
+
 def test_between_two_near_candidates_both_are_named(tmp_path, monkeypatch):
     near = Format("another", "{}", has_keys("instruction", "output", confidence=0.85))
     load = FORMATS.load

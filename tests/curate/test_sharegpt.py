@@ -40,6 +40,22 @@ def test_every_known_speaker_has_a_role(speaker, role):
     assert chat(turns((speaker, "x"))).messages == ((role, "x"),)
 
 
+def test_raw_html_stays_as_it_is():
+    html = '<div class="markdown prose"><p>See <code>x</code> &lt;y&gt;</p><button>Copy code</button></div>\n'
+    assert chat(turns(("human", "a"), ("gpt", html))).messages[1] == ("assistant", html)
+
+
+def test_what_turns_say_beside_speaker_and_text_goes_to_the_metadata():
+    turn = {"from": "gpt", "value": "b", "weight": 0.5}
+    found = chat({"conversations": [{"from": "human", "value": "a"}, turn]})
+    assert json.loads(found.metadata) == {"turns": [{"turn": 2, "weight": 0.5}]}
+
+
+def test_turns_may_be_columns_as_datasets_stores_them():
+    found = chat({"conversations": {"from": ["human", "gpt"], "value": ["a", "b"]}})
+    assert found.messages == (("user", "a"), ("assistant", "b"))
+
+
 def test_an_unknown_speaker_rejects_the_record_and_is_named():
     assert (
         reason(turns(("human", "a"), ("narrator", "b")))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.detect import detect
 from curate.ingest import IngestSettings, ingest_files
 from curate.reader import READERS, ReaderSettings, Record, Reject
 from store.db import Store
@@ -99,6 +100,20 @@ def test_a_super_ni_task_gives_its_instances_and_keeps_further_right_outputs(tmp
     assert about["other_outputs"] == ["A green."]
     assert about["Categories"] == ["Question Answering"]
     assert "Positive Examples" not in about
+
+
+def test_instances_may_be_columns_as_datasets_stores_them(tmp_path):
+    task = {
+        "instruction": "Name it.",
+        "instances": {"input": ["grass", "sky"], "output": ["Green.", "Blue."]},
+    }
+    path = write(tmp_path / "a.jsonl", task)
+    assert detect(path).reader == "self-instruct"
+    found = read("self-instruct", path)
+    assert texts(found) == [
+        (("user", "Name it.\n\ngrass"), ("assistant", "Green.")),
+        (("user", "Name it.\n\nsky"), ("assistant", "Blue.")),
+    ]
 
 
 def test_a_flat_super_ni_row_is_read_too(tmp_path):
