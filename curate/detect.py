@@ -4,6 +4,7 @@ A format is a line here and a `Format` beside its reader, with the same name as 
 surest formats are too near to one another, or none is sure, the file is refused and both are named.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def choose(sample: Sample) -> Detected:
     found = sorted(_matches(sample), key=lambda one: (-one[1].confidence, one[0]))
     if not found:
         raise BadInput(
-            f"{sample.path} is of no known format ({_seen(sample)}); see: curate formats;"
+            f"{sample.path} is of no known format ({_seen(sample)}){_nearest(sample)}; see: curate formats;"
             " a table of prompts and answers goes in with: curate ingest columns --columns prompt=…,response=…"
         )
     (name, match), *others = found
@@ -125,6 +126,21 @@ def _matches(sample: Sample) -> Iterable[tuple[str, Match]]:
 
 def _candidates(found: list[tuple[str, Match]]) -> str:
     return " or ".join(f"{name} ({match.why})" for name, match in found)
+
+
+def _nearest(sample: Sample) -> str:
+    """The two formats whose example has most fields in common with SAMPLE, in words."""
+    keys = {key for record in sample.records for key in record}
+    shared = {name: len(keys & _example_keys(FORMATS.load(name))) for name in FORMATS.names()}
+    names = sorted((name for name in shared if shared[name]), key=lambda name: (-shared[name], name))[:2]
+    return f"; the nearest are {' and '.join(names)}" if names else ""
+
+
+def _example_keys(form: Format) -> set[str]:
+    try:
+        return set(json.loads(form.example))
+    except ValueError:
+        return set()
 
 
 def _seen(sample: Sample) -> str:

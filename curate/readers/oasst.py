@@ -50,7 +50,7 @@ def paths_of(root: Node, about: str | None) -> Iterator[Draft | Refusal]:
     waiting: list[tuple[Node, tuple[Rated, ...]]] = [(root, ())]
     while waiting:
         node, above = waiting.pop()
-        reason = _reason_against(node)
+        reason = _reason_against(node) or (None if above else _reason_against_root(node))
         if reason is not None:
             below = sum(1 for _ in _all_below(node)) - 1
             yield Refusal(reason + (f"; {below} below it go with it" if below else ""), _excerpt(node))
@@ -83,6 +83,12 @@ def _reason_against(node: object) -> str | None:
     if node.get("review_result") is False:
         return f"{name} failed its review"
     return None
+
+
+def _reason_against_root(node: Node) -> str | None:
+    if ROLE_OF[node["role"]] == "user":
+        return None
+    return f"message {str(node.get('message_id'))[:80]} answers nothing: it has no parent"
 
 
 def _all_below(node: object) -> Iterator[object]:

@@ -58,6 +58,13 @@ def test_a_file_of_no_known_format_is_refused_and_its_fields_are_named(tmp_path)
         detect(path)
 
 
+def test_the_nearest_formats_are_named_where_none_fits(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"instruction": 1, "context": 2, "category": 3}\n')
+    with pytest.raises(BadInput, match=r"; the nearest are dolly and [a-z-]+; see: curate formats"):
+        detect(path)
+
+
 def test_a_web_page_is_called_one(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("<!DOCTYPE html><p>404</p>")

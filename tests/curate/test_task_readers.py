@@ -316,6 +316,12 @@ def test_messages_that_hang_on_nothing_are_rejects(tmp_path):
     ]
 
 
+def test_an_answer_without_a_parent_is_no_prompt(tmp_path):
+    alone = [{**one, "parent_id": None} for one in flat(TREE["prompt"])[:2]]
+    found = read("oasst", write(tmp_path / "a.jsonl", *alone))
+    assert texts(found) == [(("user", "P"),), "message a answers nothing: it has no parent"]
+
+
 def test_ranks_and_labels_become_ratings_once(tmp_path):
     store = Store(tmp_path / "s.duckdb")
     path = write(tmp_path / "a.jsonl", TREE)
