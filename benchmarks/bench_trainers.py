@@ -2,9 +2,10 @@
 
 Run: python benchmarks/bench_trainers.py [--size 1b|tiny] [--steps 10] [--batch 4] [--length 2048]
 Weights are random and rows are random tokens of half to full length, so nothing is fetched. Each trainer takes
-its steps through its own data loader, collator, loss and optimizer; C-RLFT and plain SFT take theirs in turn.
-Tokens are those the model reads, padding left out. Model FLOP utilisation counts 6 FLOPs for each parameter and
-token (8 with DPO's reference) against the device's dense bfloat16 peak, where that is known.
+its steps through its own data loader, collator, loss and optimizer; C-RLFT and plain SFT take theirs in turn and
+are in memory together. Tokens are those the model reads, padding left out. Model FLOP utilisation counts 6 FLOPs
+for each parameter and token (8 with DPO's reference) against the device's dense bfloat16 peak, where that is
+known.
 """
 
 import argparse
@@ -223,7 +224,9 @@ def measured(trainers: list[Any], asked: Asked) -> list[Speed]:
 
 def taken(trainer: Any) -> Iterator[tuple[float, int]]:
     """(seconds, tokens) of one optimizer step after another."""
-    optimizer = trainer.create_optimizer()
+    model, optimizer = trainer.accelerator.prepare(
+        trainer.model, trainer.create_optimizer()
+    )  # mixed precision
     batches = endless(trainer)
     trainer.current_gradient_accumulation_steps = 1
     wait = waiting()
@@ -233,7 +236,7 @@ def taken(trainer: Any) -> Iterator[tuple[float, int]]:
         wait()
         started = time.perf_counter()
         for inputs in micro_batches:
-            trainer.training_step(trainer.model, inputs, total)
+            trainer.training_step(model, inputs, total)
         optimizer.step()
         optimizer.zero_grad()
         wait()
