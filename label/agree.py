@@ -138,6 +138,11 @@ def is_chosen(one: Merged | Score, words: Sequence[str]) -> bool:
     return any(word in (EVERYONE, one.labeler) or KINDS.get(word) == one.labeler_kind for word in words)
 
 
+def named_only(words: Sequence[str]) -> list[str] | None:
+    """The labelers that WORDS name, where none of them is a word for a kind: only their labels are read then."""
+    return None if any(word == EVERYONE or word in KINDS for word in words) else list(words)
+
+
 def named_models(models: Sequence[str], words: Sequence[str]) -> list[str]:
     """The reward models that WORDS name."""
     has_all = any(word == EVERYONE or KINDS.get(word) == "reward_model" for word in words)

@@ -1,14 +1,14 @@
 """`label bias`: the bias report on stored verdicts, kept with a run, and its gates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from label.agree import check_words, is_chosen, named_models, voice_of
+from label.agree import check_words, is_chosen, named_models, named_only, voice_of
 from label.bias import BiasReport, bias_of
 from label.flagged import Flags, Met, canary_measure, flag_measures, flagged_among, read_canaries, read_flags
 from label.measures import Resampling, check_statistics
-from label.rating_agreement import Score, read_scores
+from label.rating_agreement import Score, raters, read_scores
 from label.rating_length import PromptLength, heatmap_of, length_measures, prompt_lengths
 from label.reward_agreement import read_reward_lengths, reward_models
 from label.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
@@ -60,13 +60,14 @@ def _reports(store: "Store", settings: BiasSettings) -> list[BiasReport]:
 def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]:
     """The reports, inside a turn; a command that has just compared calls this at its end."""
     verdicts = [one for one in read_verdicts(reading) if settings.scale in (None, one.scale)]
-    scores = read_scores(reading)
-    lengths = read_lengths(reading)
-    flags, canaries = read_flags(reading, lengths), read_canaries(reading)
+    named = named_only(settings.by)
+    scores = read_scores(reading, named)
+    lengths = read_lengths(reading, named)
+    flags, canaries = read_flags(reading, lengths, named), read_canaries(reading)
     models = reward_models(reading)
     rewards = read_reward_lengths(reading, named_models(models, settings.by))
     labels = Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries, rewards)
-    found = voices(labels, settings.by, models)
+    found = voices(labels, settings.by, {*models, *raters(reading)})
     if not found:
         raise RequestError(f"no labels by {', '.join(settings.by)}; compare answers with: label compare")
     return [_report(name, labelers, labels, settings) for name, labelers in sorted(found.items())]
@@ -86,13 +87,13 @@ class Labels:
     """Reward model → its prompts, of those asked about."""
 
 
-def voices(labels: Labels, words: Sequence[str], models: Sequence[str] = ()) -> dict[str, set[str]]:
+def voices(labels: Labels, words: Sequence[str], known: Set[str] = frozenset()) -> dict[str, set[str]]:
     """Whose labels are reported together: people as one, unless one of them is named.
 
     Raises UnknownName for a word that names nobody.
     """
     everyone: list[Merged | Score] = [*labels.merged, *labels.scores]
-    check_words(words, {one.labeler for one in everyone} | set(models))
+    check_words(words, {one.labeler for one in everyone} | known)
     found: dict[str, set[str]] = {model: {model} for model in labels.rewards}
     for one in everyone:
         if is_chosen(one, words):

@@ -152,8 +152,15 @@ async def rate_canaries(
 
 
 async def _recorded(rows: Iterable[Awaitable[Row]], record: Record, run_id: str) -> CanaryTally:
+    """Those under way come to their end before what stopped the run is raised."""
     tally = CanaryTally()
-    for row in await asyncio.gather(*rows):
+    found = await asyncio.gather(*rows, return_exceptions=True)
+    for row in found:
+        if isinstance(row, BaseException):
+            continue
         await record("canaries", {**row, "created_at": utc_now().isoformat(), "run_id": run_id})
         tally.add(row)
+    errors = [one for one in found if isinstance(one, BaseException)]
+    if errors:
+        raise errors[0]
     return tally

@@ -40,11 +40,14 @@ class Met:
     passed: int
 
 
-def read_flags(reading: "Reading", lengths: Lengths) -> dict[str, tuple[str, ...]]:
-    """Every judged answer with a flag."""
+def read_flags(
+    reading: "Reading", lengths: Lengths, labelers: Sequence[str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Every answer with a flag that was judged, by anybody or by LABELERS."""
+    params = {**PATTERNS, "labelers": labelers}
     found = {
         response_id: tuple(flags)
-        for response_id, flags in reading.rows(named_sql("label", "flagged_answers"), PATTERNS)
+        for response_id, flags in reading.rows(named_sql("label", "flagged_answers"), params)
     }
     for response_id, length in lengths.items():
         if length.n_prompts >= REPEATED_PROMPTS:

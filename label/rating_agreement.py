@@ -39,9 +39,15 @@ class Score:
     value: float
 
 
-def read_scores(reading: "Reading") -> list[Score]:
-    """Every rating in force."""
-    return [Score(*row) for row in reading.rows(named_sql("label", "agree_scores"))]
+def read_scores(reading: "Reading", labelers: Sequence[str] | None = None) -> list[Score]:
+    """Every rating in force, of anybody or of LABELERS."""
+    rows = reading.rows(named_sql("label", "agree_scores"), {"labelers": labelers})
+    return [Score(*row) for row in rows]
+
+
+def raters(reading: "Reading") -> set[str]:
+    """Whoever rated anything."""
+    return {name for (name,) in reading.rows("SELECT DISTINCT labeler FROM ratings")}
 
 
 def intraclass_correlations(table: Table) -> dict[str, float]:

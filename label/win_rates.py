@@ -53,9 +53,9 @@ class Length:
 Lengths = Mapping[str, Length]
 
 
-def read_lengths(reading: "Reading") -> dict[str, Length]:
-    """The lengths of every answer that was compared or rated, by response id."""
-    rows = reading.rows(named_sql("label", "agree_lengths"))
+def read_lengths(reading: "Reading", labelers: Sequence[str] | None = None) -> dict[str, Length]:
+    """The lengths of every answer that was compared or rated, by anybody or by LABELERS, by response id."""
+    rows = reading.rows(named_sql("label", "agree_lengths"), {"labelers": labelers})
     return {response_id: Length(*facts) for response_id, *facts in rows}
 
 

@@ -1,14 +1,17 @@
 -- How long the judged answers are: characters, and different words or signs without regard to case; and
--- how many different prompts have this very text as an answer.
+-- how many different prompts have this very text as an answer. $labelers: judged by these, NULL for anybody.
 WITH judged AS (
     SELECT response_a_id AS response_id
     FROM current_comparisons
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
     UNION
     SELECT response_b_id
     FROM current_comparisons
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
     UNION
     SELECT response_id
     FROM current_ratings
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
 ),
 answers AS (
     SELECT

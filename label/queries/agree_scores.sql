@@ -1,8 +1,8 @@
--- Every rating in force, with the prompt of what was rated and who wrote it.
+-- Every rating in force, with the prompt of what was rated and who wrote it. $labelers: by these, NULL for all.
 WITH rated AS (
     SELECT DISTINCT response_id
     FROM current_ratings
-    WHERE state = 'done'
+    WHERE state = 'done' AND ($labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler))
 ),
 drawn AS (
     SELECT
@@ -43,5 +43,7 @@ LEFT JOIN drawn
     ON drawn.response_id = ratings.response_id
 LEFT JOIN written
     ON written.response_id = ratings.response_id
-WHERE ratings.state = 'done' AND ratings.value IS NOT NULL
+WHERE ratings.state = 'done'
+    AND ratings.value IS NOT NULL
+    AND ($labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), ratings.labeler))
 ORDER BY 1, ratings.labeler, ratings.scale, ratings.aspect, ratings.draw_index

@@ -1,13 +1,17 @@
--- Answers that were judged and speak to a judge, with the patterns they match.
+-- Answers that were judged and speak to a judge, with the patterns they match. $labelers: judged by these, NULL
+-- for anybody.
 WITH judged AS (
     SELECT response_a_id AS response_id
     FROM current_comparisons
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
     UNION
     SELECT response_b_id
     FROM current_comparisons
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
     UNION
     SELECT response_id
     FROM current_ratings
+    WHERE $labelers IS NULL OR list_contains(CAST($labelers AS VARCHAR[]), labeler)
 ),
 matched AS (
     SELECT

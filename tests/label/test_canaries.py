@@ -169,3 +169,14 @@ def test_the_bias_report_tells_of_canaries_and_has_a_gate(pairs, server, reply, 
     assert "canaries passed 2 of 4" in said.out
     assert "a-judge has a canary_pass_rate of 0.5000, below --min-canaries 0.9" in said.err
     assert run_command(cli, [*command, "--min-canaries", "0.5"]) == 0
+
+
+def test_when_the_budget_ends_among_canaries_what_was_answered_is_kept(pairs, server, reply, capsys) -> None:
+    server.rule = reading_judge(reply)
+    price = ("--price-in", "0", "--price-out", "1000", "--concurrency", "1")  # $0.02 a reply, $2.048 at most
+    assert run(pairs, server, "compare", *price, "--max-cost", "2.08") == 3
+    assert "--max-cost" in capsys.readouterr().err
+    assert len(server.bodies) == 2
+    assert rows(pairs, "SELECT (SELECT count(*) FROM completions), count(*) FROM canaries") == [(2, 2)]
+    assert run(pairs, server, "compare", *price) == 0
+    assert len(server.bodies) == 6
