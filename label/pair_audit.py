@@ -38,6 +38,7 @@ def read_texts(reading: "Reading", pairs: Pairs) -> Texts:
     """Lengths and hashes of the texts, read only for these pairs."""
     import pyarrow as pa
 
+    reading.con.execute("SET arrow_lossless_conversion = true")  # UUIDs as 16 bytes instead of text
     asked = {
         "number": pa.array(np.arange(len(pairs))),
         "chosen_id": uuid_column(pairs.chosen),

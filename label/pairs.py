@@ -12,7 +12,7 @@ from label.judged_pairs import Judged, judged_pairs, with_scores
 from label.pair_audit import Audit, audit_of, read_texts
 from label.pair_rules import Drops, PairRule, Pairs, first_of_each, pairs_by
 from label.pairing import Split
-from label.scores import Scoring, Step, conditions, cut_draws, read_scores
+from label.scores import Scoring, Step, conditions, cut_draws, read_scores, state_of
 from store.errors import BadSettings, UnknownName
 from store.selections import Selection, selection_named, write_selection
 
@@ -88,14 +88,10 @@ def plan_pairs(store: "Store", settings: PairSettings) -> Plan:
 
     Raises RequestError where there is nothing to choose from, UnknownName for a name that is not there.
     """
-    with store.read() as reading:
-        reading.con.execute("SET arrow_lossless_conversion = true")  # UUIDs as 16 bytes instead of text
-        if settings.rule.rule == "judged":
-            pairs, steps, score_of = _judged(reading, settings)
-        else:
-            pairs, steps, score_of = _ruled(reading, settings)
+    choose = _judged if settings.rule.rule == "judged" else _ruled
+    pairs, steps, score_of, version = choose(store, settings)
+    with state_of(store, version).read() as reading:
         texts = read_texts(reading, pairs)
-        version = reading.version
     equal = int(texts.is_equal.sum())
     steps.append(Step("texts", "pairs", len(pairs), {"equal_text": equal} if equal else {}))
     pairs, texts = pairs.only(~texts.is_equal), texts.only(~texts.is_equal)
@@ -103,8 +99,14 @@ def plan_pairs(store: "Store", settings: PairSettings) -> Plan:
     return Plan(pairs, steps, audit_of(pairs, texts), asked, version)
 
 
-def _ruled(reading: "Reading", settings: PairSettings) -> tuple[Pairs, list[Step], str | None]:
-    scores = read_scores(reading, settings.scoring)
+Chosen = tuple[Pairs, list[Step], str | None, int]
+"""Pairs, the steps that led to them, what their score is, and the version they were read at."""
+
+
+def _ruled(store: "Store", settings: PairSettings) -> Chosen:
+    with store.read() as reading:
+        scores = read_scores(reading, settings.scoring)
+        version = reading.version
     drops = Drops()
     pairs = pairs_by(settings.rule, scores.sets, settings.scoring.epsilon, drops)
     steps = [
@@ -112,32 +114,37 @@ def _ruled(reading: "Reading", settings: PairSettings) -> tuple[Pairs, list[Step
         Step("prompts", "prompts", drops.n_prompts, _sorted(drops.prompts)),
         Step("pairs", "pairs", drops.n_pairs, _sorted(drops.pairs)),
     ]
-    return pairs, steps, scores.score_of
+    return pairs, steps, scores.score_of, version
 
 
-def _judged(reading: "Reading", settings: PairSettings) -> tuple[Pairs, list[Step], str | None]:
+def _judged(store: "Store", settings: PairSettings) -> Chosen:
     dropped: Counter[str] = Counter()
-    asked = conditions(reading, settings.scoring, ("response_a_id", "response_b_id"))
-    named = {"scale": settings.scoring.scale, "template": settings.scoring.template}
-    params = {name: value for name, value in named.items() if value is not None}
-    asked += "".join(f" AND {name} = ${name}" for name in params)
-    pairs, read = judged_pairs(reading, settings.judged, asked, dropped, params)
+    with store.read() as reading:
+        pairs, read = _verdicts(reading, settings, dropped)
+        cut = cut_draws(reading)
+        scores = read_scores(reading, settings.scoring) if settings.has_scores else None
+        version = reading.version
     steps = [Step("verdicts", "verdicts", read, _sorted(dropped))]
     reasons: Counter[str] = Counter()
     count = len(pairs)
     if not settings.scoring.with_truncated:
-        cut = cut_draws(reading)
         is_cut = are_among(pairs.chosen, cut) | are_among(pairs.rejected, cut)
         pairs = _without(pairs, is_cut, "truncated", reasons)
-    score_of = None
-    if settings.has_scores:
-        scores = read_scores(reading, settings.scoring)
-        score_of = scores.score_of
+    if scores is not None:
         pairs = with_scores(pairs, scores.sets, settings.scoring.epsilon)
         pairs = _scores_checked(pairs, settings, reasons)
     if settings.rule.most is not None:
         pairs = _without(pairs, ~_drawn(pairs, settings.rule), "over_max_per_prompt", reasons)
-    return pairs, [*steps, Step("pairs", "pairs", count, _sorted(reasons))], score_of
+    steps.append(Step("pairs", "pairs", count, _sorted(reasons)))
+    return pairs, steps, None if scores is None else scores.score_of, version
+
+
+def _verdicts(reading: "Reading", settings: PairSettings, dropped: Counter[str]) -> tuple[Pairs, int]:
+    asked = conditions(reading, settings.scoring, ("response_a_id", "response_b_id"))
+    named = {"scale": settings.scoring.scale, "template": settings.scoring.template}
+    params = {name: value for name, value in named.items() if value is not None}
+    asked += "".join(f" AND {name} = ${name}" for name in params)
+    return judged_pairs(reading, settings.judged, asked, dropped, params)
 
 
 def _scores_checked(pairs: Pairs, settings: PairSettings, reasons: Counter[str]) -> Pairs:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from label.best_of import SIZES, Point, best_of_curve, kl_bound, rank_curve, win_rate_curve
 from label.id_columns import Ids, are_among, chances, ids_of, ids_of_texts, uuid_column
 from label.ranking import Piece, Scores, Sets, ranked, sets_of
-from label.scores import Scored, Scoring, Step, chosen_models, read_scores, reward_models
+from label.scores import Scored, Scoring, Step, chosen_models, read_scores, reward_models, state_of
 from store.errors import BadSettings, RequestError, UnknownName
 from store.named_sql import named_sql
 
@@ -148,16 +148,19 @@ def rank_report(store: "Store", settings: RankSettings) -> RankReport:
     found = None
     with store.read() as reading:
         verdicts = _verdicts(reading, settings)
-        for scoring in _scorings(reading, settings):
+        scorings = _scorings(reading, settings)
+        version = reading.version
+    for scoring in scorings:
+        with state_of(store, version).read() as reading:
             scores = read_scores(reading, scoring)
-            steps[scores.score_of] = scores.step
             policies = list(_by_policy(reading, scoring, scores.rows))
-            bounds = float(scores.rows.scores.min()), float(scores.rows.scores.max())
-            for policy in policies:
-                judged = judged_scores(verdicts, policy.name, settings.against)
-                curves.append(_curves(scores.score_of, policy, bounds, settings, judged))
-            if settings.policy_rank is not None:
-                found = _policy_rank(scores.score_of, policies, settings)
+        steps[scores.score_of] = scores.step
+        bounds = float(scores.rows.scores.min()), float(scores.rows.scores.max())
+        for policy in policies:
+            judged = judged_scores(verdicts, policy.name, settings.against)
+            curves.append(_curves(scores.score_of, policy, bounds, settings, judged))
+        if settings.policy_rank is not None:
+            found = _policy_rank(scores.score_of, policies, settings)
     return RankReport(curves, steps, found)
 
 

@@ -21,7 +21,7 @@ from store.selections import selection_named
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from store.db import Reading
+    from store.db import Reading, Store
 
 LENGTH_PENALTY = 0.001  # RLHF Workflow, section 4.2: r - 0.001 for each character
 ReasonCounts = Mapping[str, int]
@@ -220,8 +220,16 @@ def _without_equal_texts(rows: Scored, sets: Sets, epsilon: float, reasons: Coun
     return _leave_out(rows, is_again, "equal_text", reasons)
 
 
+def state_of(store: "Store", version: int) -> "Store":
+    """The store as it was at VERSION: long work goes on between turns, so that nobody waits for it."""
+    from store.db import Store
+
+    return Store(store.path, at=f"v{version}", wait_s=store.wait_s)
+
+
 def cut_draws(reading: "Reading") -> Ids:
     """Responses that were never drawn to their end."""
+    reading.con.execute("SET arrow_lossless_conversion = true")  # UUIDs as 16 bytes instead of text
     return ids_of(reading.arrow(named_sql("label", "cut_draws")).column("response_id"))
 
 
