@@ -31,6 +31,7 @@ FORMATS: ExtensionPoint[Format] = ExtensionPoint(
     built_in={
         "alpaca": "curate.readers.alpaca:ALPACA_FORMAT",
         "alpaca-eval": "curate.readers.alpaca_eval:FORMAT",
+        "alternating": "curate.readers.alternating:FORMAT",
         "baize": "curate.readers.marked_text:BAIZE_FORMAT",
         "chatgpt-export": "curate.readers.chatgpt_export:FORMAT",
         "columns": "curate.readers.columns:FORMAT",

@@ -282,6 +282,7 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
     built_in={
         "alpaca": "curate.readers.alpaca:ALPACA",
         "alpaca-eval": "curate.readers.alpaca_eval:ALPACA_EVAL",
+        "alternating": "curate.readers.alternating:ALTERNATING",
         "baize": "curate.readers.marked_text:BAIZE_READER",
         "chatgpt-export": "curate.readers.chatgpt_export:CHATGPT_EXPORT",
         "columns": "curate.readers.columns:COLUMNS",

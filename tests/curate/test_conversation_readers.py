@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from curate.readers.alternating import alternating_drafts
 from curate.readers.chat_logs import lmsys_drafts, wildchat_drafts
 from curate.readers.chat_messages import messages_drafts
 from curate.readers.chatgpt_export import export_drafts
@@ -314,6 +315,14 @@ def test_exchanges_become_turns():
     )
     capybara = {"source": "s", "conversation": [{"input": "a", "output": "b"}]}
     assert one(turn_pair_drafts, capybara).messages == (("user", "a"), ("assistant", "b"))
+
+
+def test_texts_in_turn_begin_with_the_user():
+    found = one(alternating_drafts, {"id": 3, "data": ["a", "b", "c"], "source": "s"})
+    assert found.messages == (("user", "a"), ("assistant", "b"), ("user", "c"))
+    assert (found.external_id, metadata(found)) == ("3", {"source": "s"})
+    assert reason(alternating_drafts, {"data": ["a", 3]}) == "turn 2: a number, not text"
+    assert reason(alternating_drafts, {"data": []}) == "no turns"
 
 
 def test_a_dialogstudio_file_holds_a_dialog_under_every_key():

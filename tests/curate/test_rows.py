@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from curate.ingest import IngestSettings, ingest_files
 from curate.reader import Reject
@@ -15,6 +16,9 @@ from store.db import Store
 from store.errors import BadInput
 
 TABLE = {"instruction": ["one", "two", "three"], "input": ["", None, "x"], "output": ["1", "2", "3"]}
+
+
+CSV = "instruction,input,output\none,,1\ntwo,,2\nthree,x,3\n"
 
 
 def rows(path: Path) -> list[Row | Reject]:
@@ -93,11 +97,14 @@ def test_parquet_and_saved_data_sets_give_the_same_conversations_as_json(tmp_pat
     lines = [json.dumps({name: column[i] or "" for name, column in TABLE.items()}) for i in range(3)]
     write(tmp_path / "a.jsonl", "\n".join(lines))
     save_dataset(tmp_path / "saved", table)
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "a.csv.zst").write_bytes(zstandard.compress(CSV.encode()))
     (tmp_path / "splits").mkdir()
     write(tmp_path / "splits" / "dataset_dict.json", '{"splits": ["train"]}')
     save_dataset(tmp_path / "splits" / "train", table)
     store = Store(tmp_path / "s.duckdb")
-    for name in ("a.jsonl", "a.parquet", "saved", "splits"):
+    for name in ("a.jsonl", "a.parquet", "a.arrow", "a.csv.zst", "saved", "splits"):
         report = ingest_files(store, "auto", [tmp_path / name], IngestSettings())
         assert (report.total()["read"], report.total()["kept"]) == (3, 3)
         assert report.total()["new_conversations"] == (3 if name == "a.jsonl" else 0)
