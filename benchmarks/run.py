@@ -39,6 +39,8 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
     if is_quick:
         return [
             ("bench_ingest", [*corpus, "--factor", "1", "--rounds", "1"]),
+            ("bench_cleaning", [*corpus, "--answers", "200", "--rounds", "1"]),
+            ("bench_filters", [*corpus, "--factor", "1", "--rounds", "1"]),
             ("bench_labels", ["--stored", "20000", "--labels", "2000", "--calls", "100"]),
             ("bench_review", [store, "--conversations", "5000"]),
             ("bench_rank", ["--prompts", "1925", "--rounds", "1"]),
@@ -47,6 +49,8 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
         ]
     return [
         ("bench_ingest", corpus),
+        ("bench_cleaning", corpus),
+        ("bench_filters", corpus),
         ("bench_labels", []),
         ("bench_review", [store]),
         ("bench_rank", []),

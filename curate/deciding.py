@@ -170,7 +170,7 @@ def decide(store: "Store", run: "Run | None", proposals: Sequence[Proposal], cau
         new += sum(_write_drops(store, run, proposal))
         with store.write(run.run_id) as writing:
             taken_back += _take_back(writing, proposal, run.run_id)
-            _note_screening(writing, proposal, weigh(writing, [proposal]), run.run_id)
+            _note_screening(writing, proposal, weighed, run.run_id)
     return Decided(weighed, new, taken_back)
 
 
@@ -258,22 +258,27 @@ def _who(decider: Decider, run_id: str) -> dict[str, object]:
     }
 
 
-def _note_screening(writing: "Writing", proposal: Proposal, alone: Weighed, run_id: str) -> None:
+def _note_screening(writing: "Writing", proposal: Proposal, weighed: Weighed, run_id: str) -> None:
     """Say how far the rule has looked, unless it has looked at nothing new."""
-    if looked_to(writing, proposal.decider) >= proposal.upto:
+    decider = proposal.decider
+    if looked_to(writing, decider) >= proposal.upto:
         return
+    span = {"after": proposal.after, "upto": proposal.upto}
+    seen = int(writing.rows(named_sql("curate", "count_seen"), span)[0][0])
+    dropped = weighed.by_decider[decider.decided_by]
+    reasons = Counter(proposal.drops.column("reason").to_pylist())
     writing.append(
         "screenings",
         [
             {
-                "decider": proposal.decider.key,
-                "decided_by": proposal.decider.decided_by,
-                "settings": proposal.decider.settings_text,
+                "decider": decider.key,
+                "decided_by": decider.decided_by,
+                "settings": decider.settings_text,
                 "to_version": proposal.upto,
-                "seen": alone.seen,
-                "kept": alone.kept,
-                "dropped": alone.dropped,
-                "reasons": json.dumps(alone.reasons, sort_keys=True),
+                "seen": seen,
+                "kept": seen - dropped,
+                "dropped": dropped,
+                "reasons": json.dumps(reasons, sort_keys=True),
                 "run_id": run_id,
             }
         ],

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from store.db import Store
     from store.runs import Run
 
-PIECE_MESSAGES = 20_480
-"""Messages whose texts are read in one turn: under a second."""
+PIECE_MESSAGES = 50_000
+"""Messages whose texts are read in one turn: a quarter of a second."""
 PIECE_TURNS = 200_000
 """Turns of conversations, without texts, gone through at a time."""
 EXAMPLES = 3
@@ -219,29 +219,40 @@ def _screen(store: "Store", due: Sequence[Due], after: int, upto: int, tell: Pro
         n_messages = int(reading.rows("SELECT coalesce(max(rowid) + 1, 0) FROM main.messages")[0][0])
     rules = {one.chosen.name: one.chosen.rule for one in due if isinstance(one.chosen.rule, Filter)}
     screen = Screen(n_messages, rules)
-    for piece, size in _pieces([(int(version), int(count)) for version, count in versions]):
+    for piece in _pieces([Held(*row) for row in versions]):
+        has_others = any(held.has_others for held in piece)
+        asked: dict[str, object] = {"versions": [held.version for held in piece]}
+        name = "filter_some_texts" if has_others else "filter_texts"
         with store.read() as reading:
             found = pl.from_arrow(
-                reading.arrow(named_sql("curate", "filter_texts"), {"versions": piece, **span})
+                reading.arrow(named_sql("curate", name), {**asked, **(span if has_others else {})})
             )
         assert isinstance(found, pl.DataFrame)
         screen.take(found)
-        tell(size)
+        tell(sum(held.n_messages for held in piece))
     return screen
 
 
-def _pieces(counted: Sequence[tuple[int, int]]) -> Iterator[tuple[list[int], int]]:
-    """Versions, and how many messages they hold, so many at a time that they make one piece."""
-    versions: list[int] = []
-    size = 0
-    for version, count in counted:
-        versions.append(version)
-        size += count
-        if size >= PIECE_MESSAGES:
-            yield versions, size
-            versions, size = [], 0
-    if versions:
-        yield versions, size
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one version holds of the messages in question."""
+
+    version: int
+    n_messages: int
+    has_others: bool
+    """Whether it holds messages of other conversations, too."""
+
+
+def _pieces(versions: Sequence[Held]) -> Iterator[list[Held]]:
+    """Versions, so many at a time that their messages make one piece."""
+    piece: list[Held] = []
+    for held in versions:
+        piece.append(held)
+        if sum(one.n_messages for one in piece) >= PIECE_MESSAGES:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
 
 
 def _drops_by_turns(

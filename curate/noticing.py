@@ -32,10 +32,15 @@ def noticed_frame(rows: Iterable[tuple[int, Noticed]]) -> "pl.DataFrame":
 
 
 def look_at(
-    texts: "pl.DataFrame", candidates: "pl.Expr", judge: "Callable[[str], Noticed | None]"
+    texts: "pl.DataFrame",
+    candidates: "pl.Expr",
+    judge: "Callable[[str], Noticed | None]",
+    then: "pl.Expr | None" = None,
 ) -> "pl.DataFrame":
-    """Judge, one by one, the texts that a cheap question picks."""
+    """Judge, one by one, the texts that a cheap question picks, and of those the ones that THEN picks."""
     picked = texts.filter(candidates)
+    if then is not None:
+        picked = picked.filter(then)
     rows = zip(picked.get_column("row").to_list(), picked.get_column("content").to_list(), strict=True)
     judged = ((row, judge(content)) for row, content in rows)
     return noticed_frame((row, noticed) for row, noticed in judged if noticed is not None)

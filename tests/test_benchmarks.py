@@ -19,6 +19,8 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
     for name in (
         "curate --help",
         "bench_ingest",
+        "FastChat's way",
+        "curate filter, the cheap filters",
         "bench_labels",
         "bench_review",
         "bench_rank",

@@ -19,8 +19,9 @@ TOKENS = (
 )  # fmt: skip
 """Whole tokens that templates of common models give meaning to."""
 
-ENDS = ("</s>", "<s>")
-"""Also HTML for struck-out text: they count only at the beginning or the end of a message, or before a token."""
+ROUGHLY = "|".join(map(re.escape, (*TOKENS, "</s>", "<s>")))
+"""The last two are also HTML for struck-out text: they count only at the beginning or the end of a message, or
+before one another."""
 
 _TOKEN = re.compile(
     "|".join(map(re.escape, TOKENS)) + r"|\A\s*<s>(?![^<]*</s>\s*[^<\s])|</s>\s*\Z|</s>\s*<s>"
@@ -40,7 +41,7 @@ class ControlTokens:
         """Messages with such a token."""
         import polars as pl
 
-        return look_at(texts, pl.col("content").str.contains_any([*TOKENS, *ENDS]), self._judge)
+        return look_at(texts, pl.col("content").str.contains(ROUGHLY), self._judge)
 
     def _judge(self, text: str) -> Noticed | None:
         looked_at = "\n".join(text.split("```")[::2]) if self.outside_code else text

@@ -64,13 +64,10 @@ class Refusal:
         """Answers that begin by declining."""
         import polars as pl
 
+        short = pl.col("content").str.len_chars() <= self.max_chars
         head = pl.col("content").str.head(HEAD_CHARS)
-        asked = (
-            (pl.col("role") == "assistant")
-            & (pl.col("content").str.len_chars() <= self.max_chars)
-            & head.str.contains_any(list(CLUES), ascii_case_insensitive=True)
-        )
-        return look_at(texts, asked, self._judge)
+        declines = head.str.contains_any(list(CLUES), ascii_case_insensitive=True)
+        return look_at(texts, (pl.col("role") == "assistant") & short, self._judge, declines)
 
     def _judge(self, text: str) -> Noticed | None:
         found = REFUSALS.search(text[:HEAD_CHARS])

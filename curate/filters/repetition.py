@@ -15,11 +15,11 @@ WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\
 RUN = re.compile(r"([^\s\-=_*#.|~─]{1,12}?)\1{29,}")
 """The same few characters thirty times, unless they draw a line."""
 
-SHORTEST = 200
+SHORTEST = 300
 LONG_LINE = 20
 """Characters of a line whose repetition means something."""
 GRAM_WORDS = 6
-TAIL_CHARS = 2_000
+TAIL_CHARS = 1_000
 """What is looked at for compression: circles do not end."""
 SUSPECT_RATIO = 2.2
 """Text that LZ4 makes so many times smaller is looked at closely."""
@@ -75,9 +75,9 @@ class Repetition:
 
     def _judge(self, text: str) -> Noticed | None:
         prose = FENCED.sub("\n", text)
-        run = RUN.search(prose)
+        run = RUN.search(prose[-TAIL_CHARS:])
         if run is not None:
-            return "a few characters", float(len(run[0])), run[0], run.start()
+            return "a few characters", float(len(run[0])), run[0], None
         if len(prose) < SHORTEST:
             return None
         lines = repeated_lines(prose)

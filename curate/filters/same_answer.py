@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SameAnswer:
-    """Answers that stand, word for word, under many different prompts of the store; case and spaces aside."""
+    """Answers that stand, word for word, under many different prompts of the store."""
 
     rule_version: ClassVar[int] = 1
 
     min_prompts: int = 5
     """Different prompts from which on it is a reason."""
     min_chars: int = 20
-    """Shorter answers (`Yes.`) may well repeat."""
+    """Shorter answers (`Yes.`) may well repeat; in UTF-8."""
 
     def drops_across(
         self, reading: "Reading", upto: int

@@ -26,10 +26,14 @@ FORMATS = {
 }  # fmt: skip
 """What it is → its published format."""
 
-CLUES = (
-    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "xoxa-",
-    "xoxb-", "xoxp-", "xoxr-", "xoxs-", "AIza", "k_live_", "hf_", "npm_", "SG.", "eyJ", "://",
-)  # fmt: skip
+BEGINNINGS = (
+    "PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|sk-[A-Za-z0-9]{4}|xox[abprs]-|AIza|k_live_|hf_|npm_|SG[.]|eyJ|"
+    "postgres|mysql|mongodb|redis://|amqp://"
+)
+"""How keys begin; ASCII, which Polars looks for four times as fast."""
+
+ROUGHLY = "|".join(pattern.split("(?!")[0] for pattern in FORMATS.values())
+"""For the engine of Polars, which knows no look-ahead; it may only find too much."""
 
 _SECRET = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, pattern in enumerate(FORMATS.values())))
 _NAMES = {f"k{i}": name for i, name in enumerate(FORMATS)}
@@ -54,7 +58,8 @@ class Secrets:
         """Messages with a key; the evidence says which kind, and does not repeat it."""
         import polars as pl
 
-        return look_at(texts, pl.col("content").str.contains_any(list(CLUES)), self._judge)
+        content = pl.col("content")
+        return look_at(texts, content.str.contains(BEGINNINGS), self._judge, content.str.contains(ROUGHLY))
 
     def _judge(self, text: str) -> Noticed | None:
         for match in _SECRET.finditer(text):

@@ -22,6 +22,20 @@ CONTINUE = re.compile(
 )
 """A prompt that asks for the rest."""
 
+ASKING = [
+    "continu",
+    "go on",
+    "keep going",
+    "carry on",
+    "finish",
+    "继续",
+    "繼續",
+    "続けて",
+    "weiter",
+    "родолж",
+]
+"""One of these is in every such prompt."""
+
 OPEN_END = re.compile(r"[\w,;(\[{\-–—&+=/<“，、；：:]\Z")
 SENTENCE_END = re.compile(r"[.!?…。！？]")
 LIST_LINE = re.compile(r"\s*(?:(?:[-*•+>|#]|[A-Za-z][.)])\s|\d+[.)、](?=\s|[^\d\s])|\|)")
@@ -35,6 +49,13 @@ DANGLING = re.compile(
 """Ends that leave something open whatever the text is."""
 
 
+LAST_CHARS = 200
+"""What a pattern that is tied to the end is given: it would try every place of a long text."""
+
+LOOKED_BACK = 4_000
+"""Characters before the end that say how a text ends its lines."""
+
+
 def is_cut(text: str, shortest: int) -> str | None:
     """Why TEXT looks cut off in the middle, or None."""
     end = text.rstrip()
@@ -42,14 +63,15 @@ def is_cut(text: str, shortest: int) -> str | None:
         return "open code fence"
     if end.endswith(FENCE):
         return "code cut off" if _is_open_code(end.removesuffix(FENCE).rpartition(FENCE)[2]) else None
-    if NUMBER_ALONE.search(end):
+    if NUMBER_ALONE.search(end[-LAST_CHARS:]):
         return "ends in the middle"
-    if len(end) < shortest or OPEN_END.search(end) is None:
+    if len(end) < shortest or OPEN_END.search(end[-1:]) is None:
         return None
-    lines = end.split("\n")
-    if HAS_LINK.search(lines[-1]):
+    lines = end[-LOOKED_BACK:].split("\n")
+    last = lines[-1][-LAST_CHARS:]
+    if HAS_LINK.search(last):
         return None
-    return "ends in the middle" if DANGLING.search(lines[-1]) or _is_open(end, lines) else None
+    return "ends in the middle" if DANGLING.search(last) or _is_open(end, lines) else None
 
 
 def _is_open_code(code: str) -> bool:
@@ -100,6 +122,9 @@ class Truncated:
         fenced = content.str.count_matches(FENCE, literal=True) % 2 == 1
         end_of_code = end.str.ends_with(FENCE) | end.str.contains(r"\n\s*\d+\.$")
         short_prompt = (role == "user") & (content.str.len_bytes() <= 60)
+        short_prompt = short_prompt & content.str.head(60).str.contains_any(
+            ASKING, ascii_case_insensitive=True
+        )
         blank = content.str.len_bytes() <= 4
         picked = texts.filter(
             ((role == "assistant") & (open_end | fenced | end_of_code | blank)) | short_prompt

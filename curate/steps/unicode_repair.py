@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f]")
 """Control characters of both blocks, but for tab, line feed and the return that is dealt with below."""
 
+LEADS = re.compile("[" + "".join(sorted({mark[0] for mark in MOJIBAKE_MARKS})) + "]")
+"""How a mark of double decoding begins."""
+
+ANY_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""A character that either of the two patterns looks for."""
+
 ENDINGS = re.compile(r"\r\n?|\x85|\u2028|\u2029")
 """Line ends that are not a line feed."""
 
@@ -27,15 +33,16 @@ def repair(text: str) -> str:
     Code between fences keeps its bytes but for line ends and control characters: it may be about them.
     Raises MissingExtra without ftfy if something was decoded twice.
     """
-    parts = text.split(FENCE)
-    for i in range(0, len(parts), 2):
-        parts[i] = _repair_prose(parts[i])
-    joined = CONTROLS.sub("", ENDINGS.sub("\n", FENCE.join(parts)))
-    return joined.removeprefix("\ufeff")
+    if not text.isascii():
+        parts = text.split(FENCE)
+        for i in range(0, len(parts), 2):
+            parts[i] = _repair_prose(parts[i])
+        text = FENCE.join(parts).removeprefix("\ufeff")
+    return CONTROLS.sub("", ENDINGS.sub("\n", text)) if ANY_CONTROL.search(text) else text
 
 
 def _repair_prose(text: str) -> str:
-    if any(mark in text for mark in MOJIBAKE_MARKS):
+    if LEADS.search(text) and any(mark in text for mark in MOJIBAKE_MARKS):
         text = "\n".join(_fix_encoding()(line) for line in text.split("\n"))
     return text if is_normalized("NFC", text) else normalize("NFC", text)
 

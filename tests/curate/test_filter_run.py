@@ -28,8 +28,8 @@ TALKS = {
     "backwards": ["Like this.", "How?"],
     "both": [REFUSED],
     "same1": ["Who are you?", "A model that was made in a laboratory."],
-    "same2": ["And who is she?", "A model that was made  in a laboratory."],
-    "same3": ["What is it?", "a model that was made in a laboratory."],
+    "same2": ["And who is she?", "A model that was made in a laboratory."],
+    "same3": ["What is it?", "A model that was made in a laboratory."],
 }
 
 Run = Callable[..., Any]
