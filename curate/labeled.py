@@ -4,8 +4,10 @@ A label waits until the messages it names are written, and is written once: a fi
 brings the same rows. Two verdicts that contradict each other are both kept; the later one is in force.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -267,28 +269,37 @@ def _rating_row(one: Rating, response: bytes, reader: str) -> Row:
     )
 
 
+@cache
+def key_getter(table_name: str) -> Callable[[Row], Row]:
+    """Takes from a row of the table what makes it the same one, read again."""
+    table = next(table for table in TABLES if table.name == table_name)
+    return itemgetter(*_places(table, table.sameness))
+
+
+def _places(table: Table, columns: Iterable[str]) -> list[int]:
+    names = list(table.columns)
+    return [names.index(name) for name in columns]
+
+
 def key_of(table: Table, row: Row) -> Row:
     """What makes a row the same one, read again."""
-    names = list(table.columns)
-    return tuple(row[names.index(name)] for name in table.sameness)
+    return key_getter(table.name)(row)
 
 
 def fresh_rows(reading: "Reading", table: Table, rows: Sequence[Row], written: frozenset[bytes]) -> list[Row]:
     """Those of ROWS, each once, that the store does not hold; nothing can be stored about a message just WRITTEN."""
-    unique = {key: row for row in reversed(rows) for key in (key_of(table, row),)}
-    ordered = [row for key, row in reversed(unique.items())]
-    if not ordered:
-        return []
-    stored = _stored_keys(reading, table, {row[0] for row in _doubtful(table, ordered, written)})
-    return [row for row in ordered if key_of(table, row) not in stored]
+    unique: dict[Row, Row] = {}
+    for key, row in zip(map(key_getter(table.name), rows), rows, strict=True):
+        unique.setdefault(key, row)
+    stored = _stored_keys(reading, table, _doubtful(table, unique.values(), written))
+    return [row for key, row in unique.items() if key not in stored]
 
 
-def _doubtful(table: Table, rows: Sequence[Row], written: frozenset[bytes]) -> list[Row]:
-    """Rows cut to the id they are looked up by; those about messages just written left out."""
-    names = list(table.columns)
-    about = names.index(table.about)
-    messages = [names.index(name) for name in names if name.startswith("response_")]
-    return [(row[about],) for row in rows if not any(row[place] in written for place in messages)]
+def _doubtful(table: Table, rows: Iterable[Row], written: frozenset[bytes]) -> set[bytes]:
+    """The ids by which those rows are looked up that are about no message just written."""
+    (about,) = _places(table, [table.about])
+    responses = _places(table, [name for name in table.columns if name.startswith("response_")])
+    return {row[about] for row in rows if not any(row[place] in written for place in responses)}
 
 
 def _stored_keys(reading: "Reading", table: Table, ids: set[bytes]) -> set[Row]:

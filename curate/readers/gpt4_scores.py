@@ -1,4 +1,8 @@
-"""GPT-4 comparison data: answers of several models to one prompt, all scored by GPT-4 in one reply."""
+"""GPT-4 comparison data: answers of several models to one prompt, all scored by GPT-4 in one reply.
+
+The scores alone, one list for each model, name no prompt and no answer: with --stand-ins the items of the
+lists, one after the other, are taken for the prompts.
+"""
 
 from collections.abc import Iterator
 
@@ -25,6 +29,9 @@ SCALE = "1-10"
 
 def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     """The scored answers of a row; in the first version of the data, two answers, the better one first."""
+    if "user_input" not in fields:
+        yield from _bare_scores(fields, around)
+        return
     prompt = asked(fields.need_text("user_input"))
     by = around.labeler(LABELER)
     if "completion_a" in fields:
@@ -52,12 +59,39 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     yield Told(prompt, tuple(answers), metadata=fields.rest())
 
 
+def _bare_scores(fields: Fields, around: Around) -> Iterator[Told]:
+    columns = {model: fields.need_list(model) for model in fields.keys()}  # noqa: SIM118 - not a dict
+    if len({len(scores) for scores in columns.values()}) != 1:
+        raise Unreadable("no user_input, and not one list of scores for each model either")
+    by = around.labeler(LABELER)
+    for place, scores in enumerate(zip(*columns.values(), strict=True), start=1):
+        item = f"prompt {place} of {around.stem}"
+        answers = tuple(
+            Answer(
+                around.elsewhere.stand_in(f"answer of {model} to {item}"),
+                model,
+                ratings=(rated(score, by=by, kind=JUDGE, template=TEMPLATE, scale=SCALE),),
+            )
+            for model, score in zip(columns, scores, strict=True)
+        )
+        prompt = asked(around.elsewhere.stand_in(item))
+        yield Told(prompt, answers, (), str(place), are_draws=False)
+
+
 GPT4_SCORES = LabelReader(tell, has_any("user_input"))
 
 
 def _looks_like(sample: Sample) -> Match | None:
     own = max(sample.share("user_input", "responses_and_scores"), sample.share("user_input", "completion_a"))
-    return Match(own, "records have `user_input` and scored responses") if own else None
+    if own:
+        return Match(own, "records have `user_input` and scored responses")
+    if len(sample.records) == 1 and sample.records[0] and all(map(_are_numbers, sample.records[0].values())):
+        return Match(0.9, "one object with a list of numbers for each model")
+    return None
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, int | float) for one in value[:20])
 
 
 FORMAT = Format(

@@ -49,7 +49,7 @@ class Elsewhere:
         found = self._questions.get(question_id)
         if found is not None:
             return found
-        return ((("user", self._stand_in(f"question {question_id}")),),)
+        return ((("user", self.stand_in(f"question {question_id}")),),)
 
     def answer(self, answer_id: str, question_id: str, policy: str) -> tuple[str, str]:
         """The text of an answer, found by its id or by its question and author, and who wrote it.
@@ -61,9 +61,13 @@ class Elsewhere:
         if found is not None:
             return found
         text = self._generations.get((question_id, policy))
-        return (text or self._stand_in(f"answer of {policy or answer_id} to question {question_id}")), policy
+        return (text or self.stand_in(f"answer of {policy or answer_id} to question {question_id}")), policy
 
-    def _stand_in(self, name: str) -> str:
+    def stand_in(self, name: str) -> str:
+        """A text that says that the one called NAME is missing.
+
+        Raises Unreadable if the user does not want any.
+        """
         if not self.has_stand_ins:
             raise Unreadable(f"the text of the {name.split(maxsplit=1)[0]} is not in the file; {WITH}")
         return f"[{name}: {MISSING}]"

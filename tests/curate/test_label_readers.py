@@ -551,6 +551,18 @@ def test_gpt4_scores_all_answers_of_a_reply_or_prefers_the_first(read: Reading) 
     assert outcomes(pair) == [(0, 1, "binary", 1.0, "win", None)]
 
 
+def test_scores_without_texts_are_taken_only_with_stand_ins(read: Reading) -> None:
+    record = {"m": [9.0, 8], "n": ["N/A", 2]}
+    assert "--stand-ins" in read.reason("gpt4-scores", record)
+    items = read.all("gpt4-scores", record, stand_ins=True)
+    assert [ratings(item) for item in items if isinstance(item, Labeled)] == [
+        [("overall", 9.0, "done", 0), ("overall", None, "unparsed", 0)],
+        [("overall", 8.0, "done", 0), ("overall", 2.0, "done", 0)],
+    ]
+    assert not any(answer.draws for item in items if isinstance(item, Labeled) for answer in item.answers)
+    assert "not one list" in read.reason("gpt4-scores", {"m": [1, 2], "n": [1]})
+
+
 class TestPrometheus:
     def seen(self, prompt: str, response: str) -> str:
         return (

@@ -2,6 +2,11 @@
 
 import contextlib
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,10 +176,12 @@ def test_a_verdict_whose_order_is_unknown_stands_in_an_order_that_no_verdict_dec
     assert len(rows) - n_first == sum(row[:2] == ("B", -1.0) for row in rows)
 
 
-def test_two_verdicts_that_contradict_each_other_are_kept_and_the_later_one_is_in_force(
-    store: Store, tmp_path: Path
+@pytest.mark.parametrize("piece_labels", [1, 20_000])
+def test_two_verdicts_that_contradict_each_other_are_kept_and_the_later_new_one_is_in_force(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_labels: int
 ) -> None:
-    records = [record("prompt", "x", "y", best=0), record("prompt", "x", "y", best=1)]
+    monkeypatch.setattr(ingest, "PIECE_LABELS", piece_labels)
+    records = [record("prompt", "x", "y", best=best) for best in (0, 1, 0)]
     assert take(store, written(tmp_path / "a.jsonl", records))["new_comparisons"] == 2
     with store.read() as reading:
         (row,) = reading.rows(
@@ -269,3 +276,67 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
             take(disturbed, path)
     take(disturbed, path)
     assert state_of(disturbed) == state_of(undisturbed)
+
+
+INGEST_SLOWLY = """
+import sys
+from pathlib import Path
+from curate import ingest
+from store.db import Store
+ingest.GROUP_ROWS = 60
+print("started", flush=True)
+ingest.ingest_files(
+    Store(Path(sys.argv[1])), "response-sets", [Path(sys.argv[2])], ingest.IngestSettings(model_label="policy")
+)
+"""
+KILLS = 20
+
+
+@pytest.mark.slow
+def test_labels_survive_kills_at_random_moments_once_each(tmp_path: Path) -> None:
+    sets = [
+        {
+            "prompt": f"prompt {i % 90}",
+            "responses": [f"answer {(i * k) % 31}" for k in range(1, 6)],
+            "rewards": [0.1 * i, 2, 3, 4, 5],
+        }
+        for i in range(120)
+    ]
+    path = written(tmp_path / "sets.jsonl", sets)
+    asked = IngestSettings(model_label="policy")
+    undisturbed, killed = Store(tmp_path / "one.duckdb"), Store(tmp_path / "two.duckdb")
+    ingest_files(undisturbed, "response-sets", [path], asked)
+    rng = random.Random(5)
+    n_killed = 0
+    for _ in range(KILLS):
+        n_killed += _is_killed_after(rng.uniform(0.0, 0.7), killed.path, path)
+        if _is_finished(killed):
+            killed.path.unlink()
+    assert n_killed > KILLS // 2
+    ingest_files(killed, "response-sets", [path], asked)
+    assert state_of(killed) == state_of(undisturbed)
+    assert verify(killed).is_ok
+
+
+def _is_killed_after(seconds: float, store_path: Path, path: Path) -> bool:
+    """Start an ingest and kill it so long after it got going; whether it was still going then."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", INGEST_SLOWLY, str(store_path), str(path)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.kill(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    return child.wait() == -signal.SIGKILL
+
+
+def _is_finished(store: Store) -> bool:
+    if not store.path.exists():
+        return False
+    with store.read() as reading:
+        return reading.rows("SELECT state FROM current_sources") == [("finished",)]

@@ -21,6 +21,8 @@ QLORA = "preferences/qlora_eval/eval"
 FASTCHAT = "conversations/fastchat/fastchat/llm_judge/data"
 MT_BENCH = "preferences/mtbench_judgments/fastchat/llm_judge/data/mt_bench"
 BEST_OF_N = "response_sets/rewardbench_bon/bon_eval"
+DEMOS = "instructions/llama_factory_demo/data"
+SHAPES = "synthetic/synthetic_shapes"
 QUESTIONS = f"{FASTCHAT}/mt_bench/question.jsonl"
 
 
@@ -108,15 +110,44 @@ KINDS = {
         "rewardbench-bon", (f"{BEST_OF_N}/alpaca_eval_n=16/annotations/*",), 16, 9008, samples=9008
     ),
     "picks": Kind("rewardbench-bon", (f"{BEST_OF_N}/rm_bon_eval_results/*/*",), 2, 1126, ratings=1126),
+    "gpt-4-llm scores": Kind(
+        "gpt4-scores",
+        ("instructions/gpt4_llm/plots/data/cmp_data_scores.json.gz",),
+        1,
+        36_000,
+        ratings=108_000,
+        asked={"stand_ins": True},
+    ),
+    "pair demos": Kind(
+        "pairs", (f"{DEMOS}/dpo_en_demo.json.gz", f"{DEMOS}/v1_dpo_demo.jsonl"), 2, 215, comparisons=210
+    ),
+    "kto demo": Kind("kto", (f"{DEMOS}/kto_en_demo.json.gz",), 1, 217, ratings=217),
+    "vicuna reference answers": Kind(
+        "mt-bench",
+        (f"{FASTCHAT}/vicuna_bench/reference_answer/*",),
+        1,
+        5,
+        samples=5,
+        beside=(f"{FASTCHAT}/vicuna_bench/question.jsonl",),
+    ),
+    "gpt-4-llm shape": Kind("gpt4-scores", (f"{SHAPES}/gpt4_comparison*",), 1, 1, ratings=3, samples=3),
+    "helpsteer shape": Kind("helpsteer", (f"{SHAPES}/helpsteer*",), 3, 9, comparisons=3, ratings=45),
+    "people's mt-bench shape": Kind("mt-bench", (f"{SHAPES}/mt_bench*",), 1, 2, comparisons=2, samples=4),
+    "nectar shape": Kind("nectar", (f"{SHAPES}/nectar*",), 1, 2, ratings=14, samples=14),
+    "pku shape": Kind("pku-saferlhf", (f"{SHAPES}/pku*",), 1, 2, comparisons=4, ratings=4),
+    "shp shape": Kind("shp", (f"{SHAPES}/shp*",), 1, 2, comparisons=2, ratings=4),
+    "ultrafeedback shape": Kind("ultrafeedback", (f"{SHAPES}/ultrafeedback*",), 1, 2, ratings=32, samples=8),
 }
 """In the order in which they are read: a draw that two files tell of is stored for the first."""
 
 STATES = {
-    ("binary", "tie"): 118,
+    ("binary", "tie"): 119,
     ("binary", "unparsed"): 5,
-    ("binary", "win"): 16_294,
+    ("binary", "win"): 16_511,
     ("camels5", "tie"): 376,
     ("camels5", "win"): 774,
+    ("helpsteer2-preference", "tie"): 1,
+    ("helpsteer2-preference", "win"): 2,
     ("logprob", "tie"): 6,
     ("logprob", "win"): 2245,
     ("score-pair", "tie"): 70,
