@@ -73,10 +73,8 @@ Examples:
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
-    default=16_384,
-    show_default=True,
     metavar="N",
-    help="Tokens read at once, padding included.",
+    help="Tokens read at once, padding included.  [default: 1024 on a CPU, 16384 on a GPU]",
 )
 @click.option("--dry-run", is_flag=True, help="Print how many would be weighed; weigh and write nothing.")
 @wait_option
@@ -94,7 +92,7 @@ def prefer(
     seed: int,
     max_length: int | None,
     dtype: str,
-    batch_tokens: int,
+    batch_tokens: int | None,
     dry_run: bool,
     wait_s: float,
     as_json: bool,

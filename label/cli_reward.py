@@ -59,10 +59,8 @@ def reading_options(command: Command) -> Command:
             click.option(
                 "--batch-tokens",
                 type=click.IntRange(min=1),
-                default=16_384,
-                show_default=True,
                 metavar="N",
-                help="Tokens read at once, padding included.",
+                help="Tokens read at once, padding included.  [default: 1024 on a CPU, 16384 on a GPU]",
             ),
         )
     ):
@@ -138,7 +136,7 @@ def reward(
     max_length: int | None,
     truncation_side: str,
     dtype: str,
-    batch_tokens: int,
+    batch_tokens: int | None,
     dry_run: bool,
     wait_s: float,
     as_json: bool,

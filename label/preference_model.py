@@ -73,8 +73,8 @@ class PreferenceChoice:
     max_length: int | None = None
     """Tokens of a whole contest; a longer one is not weighed. None takes what the model holds."""
     dtype: str = "float32"
-    batch_tokens: int = 16_384
-    """Tokens of a batch, padding included."""
+    batch_tokens: int | None = None
+    """Tokens of a batch, padding included; None takes what suits the device."""
 
 
 class OpenPreferenceModel(Protocol):

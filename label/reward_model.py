@@ -68,8 +68,8 @@ class RewardChoice:
     """Where tokens are cut from what is longer; left keeps the response."""
     dtype: str = "float32"
     """Of the weights; the head is float32 always."""
-    batch_tokens: int = 16_384
-    """Tokens of a batch, padding included."""
+    batch_tokens: int | None = None
+    """Tokens of a batch, padding included; None takes what suits the device."""
     base_urls: tuple[str, ...] = ()
     """Servers of the model, each given batches in turn."""
 

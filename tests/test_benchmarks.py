@@ -25,6 +25,7 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "bench_review",
         "bench_rank",
         "best and worst of each prompt",
+        "bench_rewards",
         "bench_crlft",
         "bench_trainers",
         "executemany",

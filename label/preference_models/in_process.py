@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label.model_folder import fingerprint, load_weights, model_folder, model_positions
+from label.model_folder import device, fingerprint, load_weights, model_folder, model_positions
 from label.preference_model import Contest, Odds, PreferenceChoice
 from label.preference_models.pair_tokens import PairTokens, load_pair_tokens
 from label.reward_model import revision_of
-from label.token_batches import in_halves, token_batches
+from label.token_batches import batch_tokens_on, in_halves, token_batches
 from store.errors import BadInput
 
 
@@ -49,7 +49,8 @@ class InProcessPreference:
             else:
                 rows[place] = ids
         places = list(rows)
-        for batch in token_batches([len(rows[place]) for place in places], self._choice.batch_tokens):
+        budget = batch_tokens_on(device(), self._choice.batch_tokens)
+        for batch in token_batches([len(rows[place]) for place in places], budget):
             chosen = [places[index] for index in batch]
             found = in_halves(self._odds, [rows[place] for place in chosen])
             yield from zip(chosen, found, strict=True)

@@ -18,16 +18,20 @@ HEADS = ("score", "classifier", "pooler")
 """What a model has that is not in the weights it is trained from."""
 
 
-def values_of(model: Any, batch: Sequence[Sequence[int]]) -> list[float]:
-    """The model's numbers for rows of token ids."""
+def values_of(model: Any, batch: Sequence[Sequence[int]], before: "Prefix | None" = None) -> list[float]:
+    """The model's numbers for rows of token ids; BEFORE holds what they all begin with and is left out of them."""
     import torch
 
     with torch.inference_mode():
-        return [float(value) for value in read_values(model, batch).cpu()]
+        return [float(value) for value in read_values(model, batch, before).cpu()]
 
 
-def read_values(model: Any, batch: Sequence[Sequence[int]]) -> Any:
-    """The model's numbers for rows of token ids, a float32 tensor that gradients flow through."""
+def read_values(model: Any, batch: Sequence[Sequence[int]], before: "Prefix | None" = None) -> Any:
+    """The model's numbers for rows of token ids, a float32 tensor that gradients flow through.
+
+    Rows are padded on the right, where nothing that a causal model has read before can see the padding: it
+    needs no mask, and the fastest attention there is can be used.
+    """
     import torch
 
     longest = max(len(ids) for ids in batch)
@@ -38,9 +42,54 @@ def read_values(model: Any, batch: Sequence[Sequence[int]]) -> Any:
     mask = (torch.arange(longest, device=where)[None, :] < lengths[:, None]).long()
     if not has_token_head(model):
         return model(input_ids=input_ids, attention_mask=mask).logits[:, 0].float()
-    states = model.base_model(input_ids=input_ids, attention_mask=mask, use_cache=False).last_hidden_state
+    known = {} if before is None else before.for_rows(len(batch))
+    if not _is_causal(model):
+        known = {"attention_mask": mask}
+    states = model.base_model(input_ids=input_ids, use_cache=before is not None, **known).last_hidden_state
     last = states[torch.arange(len(batch), device=where), lengths - 1]
     return model.score(last.float())[:, 0]
+
+
+class Prefix:
+    """The beginning that several rows share, read once: responses to one prompt share all of it."""
+
+    def __init__(self, model: Any, ids: Sequence[int]) -> None:
+        import torch
+
+        self.n_tokens = len(ids)
+        with torch.inference_mode():
+            read = model.base_model(
+                input_ids=torch.tensor([list(ids)], device=next(model.parameters()).device), use_cache=True
+            )
+        self._layers = [(layer.keys, layer.values) for layer in read.past_key_values.layers]
+
+    def for_rows(self, count: int) -> dict[str, Any]:
+        """What the model is given for COUNT rows that begin so."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for place, (keys, values) in enumerate(self._layers):
+            cache.update(keys.expand(count, -1, -1, -1), values.expand(count, -1, -1, -1), place)
+        return {"past_key_values": cache}
+
+
+def can_share_prefixes(model: Any) -> bool:
+    """Whether every layer of the model sees all that was before, and keeps it as keys and values."""
+    config = model.config.get_text_config()
+    layers = getattr(config, "layer_types", None) or ()
+    is_sliding = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    return bool(
+        has_token_head(model)
+        and _is_causal(model)
+        and all(layer == "full_attention" for layer in layers)
+        and not (is_sliding and not layers)
+        and not getattr(model, "_is_stateful", False)
+        and hasattr(config, "num_key_value_heads")
+    )
+
+
+def _is_causal(model: Any) -> bool:
+    return bool(getattr(model.config.get_text_config(), "is_causal", True))
 
 
 def has_token_head(model: Any) -> bool:

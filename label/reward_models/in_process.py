@@ -1,17 +1,23 @@
 """A reward model that transformers runs in this process, on the GPU if there is one."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from label.exchange import Exchange
+from label.exchange import Exchange, Turn
 from label.exchange_tokens import ExchangeTokens, TokenizedExchange
-from label.model_folder import fingerprint, model_folder
+from label.model_folder import device, fingerprint, model_folder
 from label.reward_model import Reward, RewardChoice, revision_of, reward_of
-from label.reward_models.classifier import load_classifier, load_tokens, values_of
-from label.token_batches import in_halves, token_batches
+from label.reward_models.classifier import Prefix, can_share_prefixes, load_classifier, load_tokens, values_of
+from label.token_batches import batch_tokens_on, in_halves, shared_beginning, token_batches
 from store.errors import BadSettings
+
+WORTH_SHARING = 64
+"""Tokens that reading a prompt once for all its responses must save."""
+KEPT_SHARE = 8
+"""A token that was read before takes this part of what one that is read takes."""
 
 
 class InProcessReward:
@@ -49,10 +55,46 @@ class InProcessReward:
                 yield place, Reward("failed", None, None, is_truncated=False, why=one)
             else:
                 rows[place] = one
-        places = list(rows)
-        for batch in token_batches([len(rows[place].ids) for place in places], self._choice.batch_tokens):
+        alone, groups = self._grouped(exchanges, rows)
+        for places in groups:
+            yield from self._score_group(places, rows)
+        yield from self._score_batches(alone, rows)
+
+    def _grouped(
+        self, exchanges: Sequence[Exchange], rows: Mapping[int, TokenizedExchange]
+    ) -> tuple[list[int], list[list[int]]]:
+        """The places to score for themselves, and those that answer one prompt, which is worth reading once."""
+        by_prompt: dict[tuple[Turn, ...], list[int]] = defaultdict(list)
+        for place in rows:
+            by_prompt[exchanges[place].prompt].append(place)
+        alone: list[int] = []
+        groups: list[list[int]] = []
+        for places in by_prompt.values():
+            saved = shared_beginning([rows[place].ids for place in places]) * (len(places) - 1)
+            if saved >= WORTH_SHARING and can_share_prefixes(self._model):
+                groups.append(places)
+            else:
+                alone += places
+        return alone, groups
+
+    def _score_group(
+        self, places: list[int], rows: Mapping[int, TokenizedExchange]
+    ) -> Iterator[tuple[int, Reward]]:
+        """Responses to one prompt, which is read once."""
+        shared = shared_beginning([rows[place].ids for place in places])
+        before = Prefix(self._model, rows[places[0]].ids[:shared])
+        yield from self._score_batches(places, rows, before)
+
+    def _score_batches(
+        self, places: list[int], rows: Mapping[int, TokenizedExchange], before: Prefix | None = None
+    ) -> Iterator[tuple[int, Reward]]:
+        start = 0 if before is None else before.n_tokens
+        lengths = [len(rows[place].ids) - start for place in places]
+        budget = batch_tokens_on(device(), self._choice.batch_tokens)
+        read = partial(values_of, self._model, before=before)
+        for batch in token_batches(lengths, budget, besides=start // KEPT_SHARE):
             chosen = [places[index] for index in batch]
-            values = in_halves(partial(values_of, self._model), [rows[place].ids for place in chosen])
+            values = in_halves(read, [rows[place].ids[start:] for place in chosen])
             for place, value in zip(chosen, values, strict=True):
                 yield place, reward_of(rows[place], value)
 

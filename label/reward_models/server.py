@@ -15,7 +15,7 @@ from label.chat_models.wire import EXCERPT_CHARACTERS, checked_url, hidden, prov
 from label.exchange import Exchange
 from label.exchange_tokens import ExchangeTokens, TokenizedExchange, load_exchange_tokens
 from label.reward_model import Reward, RewardChoice, only_number, revision_of, reward_of
-from label.token_batches import token_batches
+from label.token_batches import batch_tokens_on, token_batches
 from store.errors import BadInput, BadSettings, MissingExtra, ProviderStopped
 
 BATCHES_AT_ONCE = 4
@@ -63,9 +63,10 @@ class ServerReward:
             else:
                 rows[place] = one
         places = list(rows)
+        budget = batch_tokens_on("server", self._choice.batch_tokens)
         batches = [
             [places[index] for index in batch]
-            for batch in token_batches([len(rows[place].ids) for place in places], self._choice.batch_tokens)
+            for batch in token_batches([len(rows[place].ids) for place in places], budget)
         ]
         pool = ThreadPoolExecutor(BATCHES_AT_ONCE * len(self._urls))
         try:

@@ -7,8 +7,8 @@ import pytest
 from label.exchange import Exchange
 from label.exchange_tokens import load_exchange_tokens
 from label.reward_model import REWARD_MODELS, RewardChoice, open_reward_model, reward_model_name
-from label.reward_models.classifier import load_classifier, read_values
-from label.token_batches import token_batches
+from label.reward_models.classifier import can_share_prefixes, load_classifier, read_values
+from label.token_batches import shared_beginning, token_batches
 from store.errors import BadInput, BadSettings, UnknownName
 
 
@@ -209,6 +209,42 @@ def test_the_stand_in_grades_by_the_worlds_rule_and_refuses_the_rest() -> None:
     assert found[2].why.startswith("the offline reward model has no rule")
     assert reward_model_name(model, "mine") == "offline:mine"
     assert REWARD_MODELS.names() == sorted(REWARD_MODELS.built_in)
+
+
+def test_a_prompt_read_once_for_all_its_responses_changes_no_number(reward_folder) -> None:
+    chance = random.Random(2)
+    prompt = (("user", "A question of some length? " * 6), ("assistant", "Yes."), ("user", "And then?"))
+    answers = ["", "So.", *("".join(chance.choices("abc de", k=chance.randint(1, 200))) for _ in range(9))]
+    together = [Exchange(prompt, answer) for answer in answers]
+    expected = [score(reward_folder, [one])[0].value for one in together]
+    for budget in (1, 300, None):
+        found = score(reward_folder, [*together, exchange("Alone.")], batch_tokens=budget)
+        assert [one.value for one in found[:-1]] == pytest.approx(expected, abs=1e-4)
+        assert found[-1].value == pytest.approx(score(reward_folder, [exchange("Alone.")])[0].value, abs=1e-4)
+    assert max(expected) - min(expected) > 0.1
+
+
+def test_what_sees_only_a_window_is_not_read_from_a_shared_beginning(tmp_path, reward_folder) -> None:
+    from transformers import AutoTokenizer, MistralConfig, MistralForSequenceClassification
+
+    assert can_share_prefixes(load_classifier(reward_folder, "float32"))
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = MistralConfig(vocab_size=300, num_key_value_heads=2, num_labels=1, sliding_window=16, **shape)
+    MistralForSequenceClassification(config).save_pretrained(tmp_path / "sliding")
+    AutoTokenizer.from_pretrained(reward_folder).save_pretrained(tmp_path / "sliding")
+    assert not can_share_prefixes(load_classifier(tmp_path / "sliding", "float32"))
+    exchanges = mixed(6)
+    alone, together = (
+        score(tmp_path / "sliding", exchanges, batch_tokens=n, max_length=512) for n in (1, 9999)
+    )
+    assert [one.value for one in alone] == pytest.approx([one.value for one in together], abs=1e-4)
+
+
+def test_the_beginning_rows_share_leaves_each_a_token() -> None:
+    assert shared_beginning([[1, 2, 3, 4], [1, 2, 5]]) == 2
+    assert shared_beginning([[1, 2], [1, 2, 3]]) == 1
+    assert shared_beginning([[1, 2], [1, 2]]) == 1
+    assert shared_beginning([[7], [8]]) == 0
 
 
 def test_batches_keep_the_budget_and_hold_everything_once() -> None:
