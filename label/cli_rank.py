@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from label.rank import Curves, PolicyRank, RankReport
     from label.scores import Scoring, Step
 
+LENGTH_PENALTY = 0.001  # RLHF Workflow (arXiv 2405.07863): r - 0.001 · characters
+
 SCORING = (
     click.option(
         "--reward-model",
@@ -43,7 +45,7 @@ SCORING = (
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="X",
-        help="Take X off the score for each character; RLHF Workflow uses 0.001.",
+        help=f"Take X off the score for each character; RLHF Workflow uses {LENGTH_PENALTY}.",
     ),
     click.option(
         "--policy", "policies", multiple=True, metavar="NAME", help="Only its responses; repeatable."
@@ -216,9 +218,11 @@ def _grid_row(one: "Curves") -> tuple[object, ...]:
 
 def _echo_grid(report: "RankReport") -> None:
     """Scores against policies at the largest n that every cell has; the win rate behind, where there is one."""
+    if len(report.curves) < 2:
+        return
     scores, policies = (list(dict.fromkeys(names)) for names in _cells(report))
     shared = set.intersection(*({point.x for point in one.best_of} for one in report.curves))
-    if not shared or len(report.curves) < 2:
+    if not shared:
         return
     n = max(shared)
     found = {(one.score, one.policy): _cell(one, n) for one in report.curves}

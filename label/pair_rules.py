@@ -20,7 +20,7 @@ from store.errors import BadSettings
 Rule = Literal["best-worst", "best-rank-k", "best-random", "all-above-gap", "threshold", "shp", "judged"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
-SHP_RATIO = 2.0  # RLHF Workflow, section 3.1: SHP's pairs have a score ratio above 2
+SHP_RATIO = 2.0  # RLHF Workflow (arXiv 2405.07863): SHP's pairs have a score ratio above 2
 SHP_PAIRS = 5  # and a prompt gives at most 5
 PAIR_CELLS = 2**21
 """Pairs looked at together."""

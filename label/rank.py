@@ -262,14 +262,16 @@ def _curves(
 
 def distribution_of(scores: Scores, bounds: tuple[float, float]) -> Distribution:
     """Mean, deviation, quantiles and a histogram between BOUNDS."""
-    counts, _ = np.histogram(scores, bins=BINS, range=bounds)
+    low, high = bounds if bounds[0] < bounds[1] else (bounds[0] - 0.5, bounds[1] + 0.5)
+    counts, _ = np.histogram(scores, bins=BINS, range=(low, high))
     found = np.quantile(scores, QUANTILES)
     return Distribution(
         float(scores.mean()),
         float(scores.std()),
         {f"{share:.0%}": float(value) for share, value in zip(QUANTILES, found, strict=True)},
         [int(count) for count in counts],
-        *bounds,
+        low,
+        high,
     )
 
 

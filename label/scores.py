@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from store.db import Reading, Store
 
-LENGTH_PENALTY = 0.001  # RLHF Workflow, section 4.2: r - 0.001 for each character
 ReasonCounts = Mapping[str, int]
 
 
@@ -53,7 +52,7 @@ class Scoring:
     template: str | None = None
     """Only ratings, or verdicts, asked for with this template."""
     length_penalty: float = 0.0
-    """What each character of a response costs (RLHF Workflow, section 4.2: 0.001)."""
+    """What each character of a response costs (RLHF Workflow: 0.001)."""
     policies: tuple[str, ...] = ()
     """Only responses that one of these gave; empty takes all."""
     prompts: str | None = None

@@ -221,3 +221,10 @@ def test_sql_sees_prompts_and_ranks(filled) -> None:
         )
     assert prompts == [("one", 3, 4), ("two", 4, 4)]
     assert ranks == [("b", 1), ("c", 2), ("a", 3)]
+
+
+def test_scores_that_are_all_equal_can_be_plotted(response_sets, tmp_path, capsys) -> None:
+    response_sets.add("one", [("a", 1.0), ("b", 1.0)])
+    where = ["--store", str(response_sets.store.path), "--plot", "--png", str(tmp_path / "flat.png")]
+    assert run_command(cli, ["rank", *where]) == 0
+    assert "share of all draws" in capsys.readouterr().out
