@@ -19,7 +19,6 @@ from store.console import (
     table,
     wait_option,
 )
-from store.errors import BadSettings
 
 if TYPE_CHECKING:
     from label.judged_pairs import Judged
@@ -115,7 +114,6 @@ Examples:
 @click.argument("name")
 @rule_options
 @scoring_options
-@click.option("--together", is_flag=True, help="Several reward models are one score: the mean of z-scores.")
 @click.option("--split", metavar="NAME=SHARE,…", help="Put each pair in a part; its prompt's hash decides.")
 @click.option("--dry-run", is_flag=True, help="Print the audit and write nothing.")
 @at_option
@@ -128,7 +126,6 @@ def pairs(
     rule: "PairRule",
     judged: "Judged",
     scoring: "Scoring",
-    together: bool,
     split: str | None,
     dry_run: bool,
     at: str | None,
@@ -145,9 +142,9 @@ def pairs(
     from label.pairing import Split
     from label.pairs import PairSettings, keep_pairs, plan_pairs
     from store.db import Store
+    from store.selections import check_name
 
-    if len(scoring.reward_models) > 1 and not together:
-        raise BadSettings("several --reward-model make one score only with --together")
+    check_name(name)
     settings = PairSettings(
         rule=rule,
         scoring=scoring,

@@ -36,6 +36,9 @@ SCORING = (
         help="Whose rewards are the score; NAME@REVISION where there are several revisions; repeatable.",
     ),
     click.option(
+        "--together", is_flag=True, help="Several reward models are one score: the mean of their z-scores."
+    ),
+    click.option(
         "--ratings", metavar="LABELER", help="Mean ratings by LABELER are the score, aspects alike."
     ),
     click.option("--scale", metavar="NAME", help="Only ratings and verdicts on this scale."),
@@ -97,9 +100,6 @@ Examples:
 )
 @scoring_options
 @click.option(
-    "--together", is_flag=True, help="Several reward models are one score: the mean of their z-scores."
-)
-@click.option(
     "--best-of", default="1,2,4,8,16,32,64", show_default=True, metavar="N,…", help="Sizes of best-of-n."
 )
 @click.option("--by", multiple=True, metavar="WHO", help="Whose verdicts give win rates.  [default: all]")
@@ -125,7 +125,6 @@ Examples:
 def rank(
     *,
     scoring: "Scoring",
-    together: bool,
     best_of: str,
     by: tuple[str, ...],
     against: str | None,
@@ -150,7 +149,6 @@ def rank(
 
     settings = RankSettings(
         scoring=scoring,
-        together=together,
         sizes=_sizes(best_of),
         by=by or ("all",),
         against=against,

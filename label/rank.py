@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from label.best_of import SIZES, Point, best_of_curve, kl_bound, rank_curve, win_rate_curve
 from label.id_columns import Ids, are_among, chances, ids_of, ids_of_texts, uuid_column
 from label.ranking import Piece, Scores, Sets, ranked, sets_of
-from label.scores import Scored, Scoring, Step, chosen_models, read_scores, reward_models, state_of
+from label.scores import Scored, Scoring, Step, named_models, read_scores, state_of
 from store.errors import BadSettings, RequestError, UnknownName
 from store.named_sql import named_sql
 
@@ -35,8 +35,6 @@ class RankSettings:
     """What a user may ask of `label rank`."""
 
     scoring: Scoring = field(default_factory=Scoring)
-    together: bool = False
-    """Whether several reward models are one score, the mean of their z-normalised rewards."""
     sizes: tuple[int, ...] = SIZES
     """n of best-of-n."""
     by: tuple[str, ...] = ("all",)
@@ -167,15 +165,9 @@ def rank_report(store: "Store", settings: RankSettings) -> RankReport:
 def _scorings(reading: "Reading", settings: RankSettings) -> list[Scoring]:
     """One for each score of the grid."""
     scoring = settings.scoring
-    if scoring.ratings is not None or settings.together:
-        if settings.together and not scoring.reward_models:
-            names = tuple(str(one) for one in reward_models(reading))
-            return [replace(scoring, reward_models=names)]
+    if scoring.ratings is not None or scoring.together:
         return [scoring]
-    if not scoring.reward_models and len(reward_models(reading)) > 1:
-        models = reward_models(reading)
-    else:
-        models = chosen_models(reading, scoring.reward_models)
+    models = named_models(reading, scoring)
     if settings.policy_rank is not None and len(models) > 1:
         raise RequestError(f"say which --reward-model: {', '.join(map(str, models))}")
     return [replace(scoring, reward_models=(str(one),)) for one in models]

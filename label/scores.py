@@ -43,8 +43,10 @@ class Scoring:
     """What a score is made of, and which responses take part."""
 
     reward_models: tuple[str, ...] = ()
-    """One, or several for the mean of their z-normalised rewards; `NAME@REVISION` where a name has more
-    than one revision. Empty takes the only one of the store."""
+    """`NAME@REVISION` where a name has more than one revision. Empty takes the only one of the store."""
+    together: bool = False
+    """Whether several reward models, all of the store if none is named, are one score: the mean of their
+    z-normalised rewards."""
     ratings: str | None = None
     """The labeler whose ratings are the score instead: the mean over draws, then over aspects."""
     scale: str | None = None
@@ -69,6 +71,8 @@ class Scoring:
     def __post_init__(self) -> None:
         if self.ratings is not None and self.reward_models:
             raise BadSettings("the score is made of rewards or of ratings: give --reward-model or --ratings")
+        if self.together and (self.ratings is not None or len(self.reward_models) == 1):
+            raise BadSettings("--together makes one score of several reward models")
         if self.length_penalty < 0 or self.epsilon < 0:
             raise BadSettings("--length-penalty and --epsilon are not negative")
 
@@ -145,19 +149,23 @@ def reward_models(reading: "Reading") -> list[RewardModel]:
     return [RewardModel(*row) for row in rows]
 
 
-def chosen_models(reading: "Reading", names: tuple[str, ...]) -> list[RewardModel]:
-    """The reward models named; with no name the only one.
+def chosen_models(reading: "Reading", scoring: Scoring) -> list[RewardModel]:
+    """The reward models a score is made of: the one named, the only one, or several together.
 
-    Raises UnknownName, or RequestError where a name could mean several.
+    Raises UnknownName, or RequestError where more than one could be meant.
     """
     known = reward_models(reading)
     if not known:
         raise RequestError("the store holds no rewards; score responses with: label reward")
-    if not names and len(known) > 1:
-        raise RequestError(f"say which --reward-model: {', '.join(map(str, known))}")
-    if not names:
-        return known
-    return [_named(name, known) for name in names]
+    chosen = [_named(name, known) for name in scoring.reward_models] or known
+    if len(chosen) > 1 and not scoring.together:
+        raise RequestError(f"name one --reward-model, or say --together: {', '.join(map(str, chosen))}")
+    return chosen
+
+
+def named_models(reading: "Reading", scoring: Scoring) -> list[RewardModel]:
+    """Every reward model named, all of the store if none is, for a score each."""
+    return chosen_models(reading, replace(scoring, together=len(scoring.reward_models) != 1))
 
 
 def _named(text: str, known: list[RewardModel]) -> RewardModel:
@@ -237,7 +245,7 @@ def _read(reading: "Reading", scoring: Scoring) -> tuple[Scored, str]:
         return _rows(reading, scoring, _rated(reading, scoring, scoring.ratings)), (
             f"mean rating by {scoring.ratings}"
         )
-    models = chosen_models(reading, scoring.reward_models)
+    models = chosen_models(reading, scoring)
     if len(models) > 1:
         words = " + ".join(map(str, models)) + " (mean of z)"
         return _rows(reading, scoring, _ensemble(reading, scoring, models)), words

@@ -312,6 +312,11 @@ def test_the_command_prints_the_audit_first_and_keeps_the_pairs(filled, capsys) 
     assert f"nothing new: these are the pairs of mine@v{found['version']}" in capsys.readouterr().out
 
 
+def test_a_name_that_could_be_a_version_is_refused_before_anything_is_read(tmp_path, capsys) -> None:
+    assert run_command(cli, ["pairs", "v3", "--store", str(tmp_path / "none.duckdb")]) == 2
+    assert "cannot name a selection" in capsys.readouterr().err
+
+
 def test_several_reward_models_need_the_word(filled, capsys) -> None:
     filled.add("one", SET, policy=None, model="other")
     where = ["--store", str(filled.store.path), "--reward-model", "rm", "--reward-model", "other"]

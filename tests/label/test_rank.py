@@ -93,10 +93,13 @@ def test_length_costs_what_is_asked(response_sets) -> None:
 def test_several_reward_models_together_are_the_mean_of_their_z_scores(response_sets) -> None:
     response_sets.add("one", [("a", 0.0), ("b", 2.0)], model="small")
     response_sets.add("one", [("a", 100.0), ("b", 300.0), ("c", 999.0)], policy=None, model="large")
-    settings = RankSettings(Scoring(reward_models=("small", "large")), together=True)
+    settings = RankSettings(Scoring(reward_models=("small", "large"), together=True))
     report = rank_report(response_sets.store, settings)
     assert [point.value for point in report.curves[0].by_rank] == [1.0, -1.0]
     assert list(report.steps) == ["small@1 + large@1 (mean of z)"]
+    assert list(rank_report(response_sets.store, RankSettings(Scoring(together=True))).steps) == [
+        "large@1 + small@1 (mean of z)"
+    ]
     assert report.steps["small@1 + large@1 (mean of z)"].as_json()["in"] == 3
     assert report.steps["small@1 + large@1 (mean of z)"].dropped == {"no_score": 1}
 
