@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from label.injection import PATTERNS
+from label.injection import ANY, PATTERNS
 from label.measures import Measure, Resampling, mean_of, measured
 from label.stored_verdicts import Merged
 from label.win_rates import Lengths
@@ -44,7 +44,7 @@ def read_flags(
     reading: "Reading", lengths: Lengths, labelers: Sequence[str] | None = None
 ) -> dict[str, tuple[str, ...]]:
     """Every answer with a flag that was judged, by anybody or by LABELERS."""
-    params = {**PATTERNS, "labelers": labelers}
+    params = {**PATTERNS, "any": ANY, "labelers": labelers}
     found = {
         response_id: tuple(flags)
         for response_id, flags in reading.rows(named_sql("label", "flagged_answers"), params)

@@ -18,3 +18,6 @@ PATTERNS = {
 }
 """Flag → the RE2 pattern that raises it: words of a verdict, the end of a judge's template, an order to forget
 instructions, praise of itself, and tokens by which chat templates part turns."""
+
+ANY = "|".join(f"(?:{pattern})" for pattern in PATTERNS.values())
+"""Raised by any of them: as quick as one of them alone."""

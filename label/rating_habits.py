@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from label.families import family_of
 from label.flagged import REPEATED_PROMPTS, Met, read_canaries
-from label.injection import PATTERNS
+from label.injection import ANY
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read_habits(reading: "Reading", labeler: str, templates: Sequence[str]) -> R
     """The habits of LABELER in everything it rated by TEMPLATES."""
     params = {"labeler": labeler, "templates": list(templates)}
     (facts,) = reading.dicts(
-        named_sql("label", "rating_habits"), {**params, **PATTERNS, "many": REPEATED_PROMPTS}
+        named_sql("label", "rating_habits"), {**params, "any": ANY, "many": REPEATED_PROMPTS}
     )
     authors = reading.rows(named_sql("label", "ratings_by_author"), params)
     family = family_of(labeler)

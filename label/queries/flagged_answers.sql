@@ -27,7 +27,7 @@ matched AS (
             LAMBDA flag: flag IS NOT NULL
         ) AS flags
     FROM messages
-    WHERE message_id IN (SELECT response_id FROM judged)
+    WHERE message_id IN (SELECT response_id FROM judged) AND regexp_matches(content, $any)
 )
 SELECT
     CAST(message_id AS VARCHAR),

@@ -16,11 +16,7 @@ texts AS (
         given.value,
         ln(greatest(length(messages.content), 1)) AS log_characters,
         hash(messages.content) AS text,
-        regexp_matches(messages.content, $verdict)
-        OR regexp_matches(messages.content, $fence)
-        OR regexp_matches(messages.content, $override)
-        OR regexp_matches(messages.content, $appeal)
-        OR regexp_matches(messages.content, $control) AS speaks
+        regexp_matches(messages.content, $any) AS speaks
     FROM given
     JOIN messages
         ON messages.message_id = given.response_id
