@@ -39,7 +39,7 @@ def latest_decisions(store: Store, verdict: str | None, by: str | None, limit: i
                     || replace(CAST(target_id AS VARCHAR), '-', '') AS target,
                 verdict, reason, decided_by, decided_at, evidence
             FROM latest_decisions
-            WHERE coalesce(verdict = $verdict, $verdict IS NULL)
+            WHERE verdict <> 'undecided' AND coalesce(verdict = $verdict, $verdict IS NULL)
                 AND ($by IS NULL OR decided_by = $by OR split_part(decided_by, '/', 1) = $by)
             ORDER BY decided_at DESC, target
             LIMIT $limit

@@ -83,8 +83,8 @@ FROM (
 )
 GROUP BY target_kind, target_id, decider;
 
--- The decision in force: a person's word outweighs every rule, a rule's drop every other rule, then the latest.
--- `undecided` takes back what its decider said before.
+-- The decision in force: a person's word outweighs every rule, a rule's drop every other rule; of several drops
+-- the first gives the reason, of other words the last counts. `undecided` takes back what its decider said before.
 CREATE VIEW as_of.latest_decisions AS
 SELECT
     target_kind,
@@ -98,11 +98,11 @@ SELECT
 FROM (
     SELECT
         *,
-        place + 288230376151711744 * CASE
-            WHEN verdict = 'undecided' THEN 0
-            WHEN decider_kind IS NULL THEN 3
-            WHEN verdict = 'drop' THEN 2
-            ELSE 1
+        CASE
+            WHEN verdict = 'undecided' THEN place
+            WHEN decider_kind IS NULL THEN place + 3 * 288230376151711744
+            WHEN verdict = 'drop' THEN 3 * 288230376151711744 - 1 - place
+            ELSE place + 288230376151711744
         END AS weight
     FROM as_of.decider_verdicts
 )

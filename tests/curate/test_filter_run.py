@@ -95,6 +95,9 @@ def test_reasons_and_evidence_are_recorded_and_counts_add_up(store: Store) -> No
     assert current(store) == {"good", "same1", "same2", "same3"}
     rows = decided(store)
     assert [row[0] for row in rows] == ["backwards", "both", "both", "refused"]
+    with store.read() as reading:
+        reasons = reading.rows("SELECT verdict_reason FROM all_conversations WHERE external_id = 'both'")
+    assert reasons == [("refusal",)]  # the first that dropped it, as in the report
     (refused,) = [row for row in rows if row[0] == "refused"]
     assert refused[1:3] == ("drop", "refusal")
     assert json.loads(refused[3]) == {"position": 4, "start": 4, "found": "sorry, but I can't"}

@@ -12,6 +12,10 @@ FROM (
     GROUP BY if(decider_kind IS NULL, 'person', split_part(decided_by, '/', 1))
 )
 ORDER BY
-    CASE WHEN verdict = 'undecided' THEN 0 WHEN decider_kind IS NULL THEN 3 WHEN verdict = 'drop' THEN 2 ELSE 1 END DESC,
-    place DESC
+    CASE
+        WHEN verdict = 'undecided' THEN place
+        WHEN decider_kind IS NULL THEN place + 3 * 288230376151711744
+        WHEN verdict = 'drop' THEN 3 * 288230376151711744 - 1 - place
+        ELSE place + 288230376151711744
+    END DESC
 LIMIT 1
