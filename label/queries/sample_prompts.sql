@@ -1,6 +1,7 @@
 -- The prompts a run of sampling is about, each with how many of its draws are stored already: those of a
 -- selection, else every user turn of current conversations. $sample: a draw of so many, by $seed; $limit: the
--- first so many. The draw of index i belongs to the sampling parameters numbered i modulo their count.
+-- first so many. The draw of index i belongs to the sampling parameters numbered i modulo their count. Draws
+-- that were made here are stored once each; those of files, which name their source, are none of ours.
 WITH candidates AS (
     SELECT DISTINCT prompt_id
     FROM selection_prompts
@@ -33,9 +34,10 @@ chosen AS (
 known AS (
     SELECT
         prompt_id,
-        count(DISTINCT sample_index) AS n_known
+        count(*) AS n_known
     FROM samples
     WHERE policy = $policy
+        AND source_id IS NULL
         AND sample_index < $n
         AND sampling = CAST($samplings AS VARCHAR[])[sample_index % len(CAST($samplings AS VARCHAR[])) + 1]
     GROUP BY prompt_id

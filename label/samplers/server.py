@@ -62,6 +62,7 @@ class ServerSampler:
         self._prompt_tokens = prompt_tokens
         self._rotation = Rotation(base_urls)
         self._clients: dict[str, httpx2.AsyncClient] = {}
+        self._secrets: dict[str, str] = {}
 
     @cached_property
     def makes_space(self) -> bool:
@@ -71,7 +72,7 @@ class ServerSampler:
     def check(self) -> None:
         """Raises MissingExtra, or BadSettings if OpenAI is asked without a key."""
         for url in self._base_urls:
-            _key_for(url)
+            self._secret(url)
         _import_client()
         if self._prompt_tokens is not None:
             self._prompt_tokens.check()
@@ -110,8 +111,8 @@ class ServerSampler:
         import httpx2
 
         path = "/chat/completions" if tokens is None else "/completions"
-        body = self._body(ask, tokens)
-        secret = _key_for(url)
+        body = self.body(ask, tokens)
+        secret = self._secret(url)
         try:
             response = await self._client(url, secret).post(path, json=body, timeout=_timeout(timeout_s))
         except httpx2.TransportError as error:
@@ -125,6 +126,11 @@ class ServerSampler:
             raise _status_error(response, secret)
         return _reply(response, ask, secret)
 
+    def _secret(self, url: str) -> str:
+        if url not in self._secrets:
+            self._secrets[url] = _key_for(url)
+        return self._secrets[url]
+
     def _client(self, url: str, secret: str) -> "httpx2.AsyncClient":
         client = self._clients.get(url)
         if client is None:
@@ -135,7 +141,7 @@ class ServerSampler:
             self._clients[url] = client
         return client
 
-    def _body(self, ask: Ask, tokens: list[int] | None) -> dict[str, Json]:
+    def body(self, ask: Ask, tokens: list[int] | None) -> dict[str, Json]:
         """Every parameter is sent: a server's own defaults come from the model's files and may differ."""
         sampling = ask.sampling
         body: dict[str, Json] = {
