@@ -45,6 +45,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
             ("bench_review", [store, "--conversations", "5000"]),
             ("bench_rank", ["--prompts", "1925", "--rounds", "1"]),
             ("bench_rewards", ["--responses", "40", "--rounds", "1"]),
+            ("bench_sample", ["--server", "stand-in", "--prompts", "8", "--rounds", "1"]),
             ("bench_crlft", ["--steps", "2"]),
             ("bench_trainers", ["--size", "tiny", "--steps", "1", "--batch", "2", "--length", "64"]),
         ]
@@ -56,6 +57,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
         ("bench_review", [store]),
         ("bench_rank", []),
         ("bench_rewards", []),
+        ("bench_sample", []),
         ("bench_crlft", []),
         *([("bench_trainers", ["--size", "1b"])] if shutil.which("nvidia-smi") else []),
     ]

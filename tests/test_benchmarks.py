@@ -26,6 +26,7 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "bench_rank",
         "best and worst of each prompt",
         "bench_rewards",
+        "label sample / bare client",
         "bench_crlft",
         "bench_trainers",
         "executemany",

@@ -8,7 +8,6 @@ tokenised here, as for training, and sent as tokens; without, the server renders
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from label.chat import CallError, Json, well_formed
@@ -26,6 +25,7 @@ from label.engine.endpoints import is_silence, named
 from label.engine.rotation import Rotation
 from label.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice, refuse
+from label.samplers.space_probe import server_makes_space
 from store.errors import BadSettings, MissingExtra
 
 if TYPE_CHECKING:
@@ -63,11 +63,13 @@ class ServerSampler:
         self._rotation = Rotation(base_urls)
         self._clients: dict[str, httpx2.AsyncClient] = {}
         self._secrets: dict[str, str] = {}
+        self._makes_space: bool | None = None
+        self._probing = asyncio.Lock()
 
-    @cached_property
+    @property
     def makes_space(self) -> bool:
-        """Known where the tokenizer is at hand; a server does not tell."""
-        return self._prompt_tokens is not None and self._prompt_tokens.makes_space
+        """By the tokenizer where it is at hand, else as the server says; known with the first draw."""
+        return bool(self._makes_space)
 
     def check(self) -> None:
         """Raises MissingExtra, or BadSettings if OpenAI is asked without a key."""
@@ -83,6 +85,7 @@ class ServerSampler:
         url = self._rotation.choose(ask.prompt_id)
         try:
             async with asyncio.timeout(timeout_s):
+                await self._learn_space(url, ask)
                 reply = await self._ask(url, ask, tokens, timeout_s)
         except TimeoutError:
             self._rotation.fell_silent(url)
@@ -101,6 +104,19 @@ class ServerSampler:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+    async def _learn_space(self, url: str, ask: Ask) -> None:
+        """Find out once whether the template makes a space."""
+        async with self._probing:
+            if self._makes_space is not None:
+                return
+            if self._prompt_tokens is not None:
+                self._makes_space = self._prompt_tokens.makes_space
+            elif self._is_vllm:
+                client = self._client(url, self._secret(url))
+                self._makes_space = await server_makes_space(client, url, self.policy, _template_kwargs(ask))
+            else:
+                self._makes_space = False
 
     def _tokens_of(self, ask: Ask) -> list[int] | None:
         if self._prompt_tokens is None or ask.sampling.template is None:
@@ -164,8 +180,13 @@ class ServerSampler:
         if tokens is not None and self._prompt_tokens is not None:
             return {**body, "prompt": list(tokens), "stop_token_ids": [self._prompt_tokens.end_id]}
         if sampling.condition is not None:
-            body["chat_template_kwargs"] = {"condition": sampling.condition}
+            body["chat_template_kwargs"] = _template_kwargs(ask)
         return {**body, "messages": [{"role": role, "content": content} for role, content in ask.turns]}
+
+
+def _template_kwargs(ask: Ask) -> dict[str, Json]:
+    condition = ask.sampling.condition
+    return {} if condition is None else {"condition": condition}
 
 
 def open_openai(choice: SamplerChoice) -> ServerSampler:

@@ -19,6 +19,15 @@ from store.verify import verify
 COLUMNS = "prompt_id, sample_index, policy, sampling, seed, finish_reason, n_tokens"
 
 
+def is_probe(body) -> bool:
+    """Whether it is the question what the server's template writes."""
+    return "n" not in body
+
+
+def asks(server) -> list[dict]:
+    return [body for body in server.bodies if not is_probe(body)]
+
+
 @dataclass
 class Policy:
     """A made-up policy behind the server: what it says follows from the prompt and the seed."""
@@ -30,6 +39,8 @@ class Policy:
     longest: int = 10_000
 
     def __call__(self, body):
+        if is_probe(body):
+            return self.reply(status=404, body={"error": "no such page"})
         asked = body["messages"][-1]["content"] if "messages" in body else str(body["prompt"])
         if len(asked) > self.longest:
             message = f"This model's maximum context length is {self.longest} tokens."
@@ -95,13 +106,13 @@ def test_every_prompt_gets_its_draws_with_all_that_made_them(store, server, poli
             "top_p": 1.0,
         }
     assert problems_of(store) == {}
-    body = server.bodies[0]
+    body = asks(server)[0]
     assert {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "n"} <= set(body)
 
 
 def test_a_later_turn_is_asked_with_its_history(store, server, policy) -> None:
     assert sample(store, server, "--n", "1") == 0
-    (asked,) = [body["messages"] for body in server.bodies if len(body["messages"]) > 1]
+    (asked,) = [body["messages"] for body in asks(server) if len(body["messages"]) > 1]
     assert [(turn["role"], turn["content"]) for turn in asked] == [
         ("user", "Hello"),
         ("assistant", "Hi! How can I help?"),
@@ -115,15 +126,15 @@ def test_repeating_asks_nothing_and_topping_up_asks_for_the_rest_with_the_same_s
     store, server, policy, write, capsys
 ) -> None:
     assert sample(store, server, "--n", "2") == 0
-    asked = len(server.bodies)
+    asked = len(asks(server))
     capsys.readouterr()
     assert sample(store, server, "--n", "2", "--json") == 0
     counts = printed(capsys)
-    assert (counts["reused"], counts["done"], len(server.bodies)) == (8, 0, asked)
+    assert (counts["reused"], counts["done"], len(asks(server))) == (8, 0, asked)
     assert sample(store, server, "--n", "5", "--json") == 0
     counts = printed(capsys)
     assert (counts["requested"], counts["reused"], counts["done"]) == (20, 8, 12)
-    assert {body["n"] for body in server.bodies[asked:]} == {3}
+    assert {body["n"] for body in asks(server)[asked:]} == {3}
 
     at_once = write(store.path.with_name("once.duckdb"), CONVERSATIONS)
     assert sample(at_once, server, "--n", "5") == 0
@@ -154,7 +165,7 @@ def test_a_lost_draw_is_the_only_one_made_again(store, server, policy) -> None:
         writing.con.execute("UPDATE main.versions SET rows_by_table = replace(rows_by_table, '16', '12')")
     server.bodies.clear()
     assert sample(store, server, "--n", "4") == 0
-    assert [body["n"] for body in server.bodies] == [1] * 4
+    assert [body["n"] for body in asks(server)] == [1] * 4
     assert draws(store) == before
 
 
@@ -190,7 +201,7 @@ def test_a_prompt_that_is_too_long_is_counted_kept_with_its_reason_and_asked_abo
     counts = printed(capsys)
     assert (counts["done"], counts["failed"]) == (96, 32)
     assert adds_up(counts)
-    long_asks = [body for body in server.bodies if body["messages"][-1]["content"] == "What is a fjord?"]
+    long_asks = [body for body in asks(server) if body["messages"][-1]["content"] == "What is a fjord?"]
     assert len(long_asks) == 1
     assert sample(store, server, *options) == 0
     assert printed(capsys)["reused"] == 96
@@ -274,7 +285,7 @@ def test_a_selection_a_part_a_source_and_a_draw_choose_the_prompts(store, server
     assert prompts_of("--sample", "3") == 3
     assert server.bodies == []
     assert sample(store, server, "--prompts", "mine", "--part", "train", "--n", "1") == 0
-    assert [body["messages"][-1]["content"] for body in server.bodies] == ["Hello"]
+    assert [body["messages"][-1]["content"] for body in asks(server)] == ["Hello"]
     for options in (
         ["--prompts", "min"],
         ["--prompts", "mine", "--part", "trian"],
@@ -327,13 +338,13 @@ def test_what_a_draw_could_cost_never_passes_the_cap(store, server, policy, caps
 def test_a_wrong_key_stops_the_run_with_its_own_exit_code(store, server, reply, capsys) -> None:
     server.rule = lambda _body: reply(status=401, body={"error": {"message": "no such key"}})
     assert sample(store, server, "--n", "1", "--concurrency", "1") == 3
-    assert len(server.bodies) == 1
+    assert len(asks(server)) == 1
     assert "no such key" in capsys.readouterr().err
 
 
 def test_the_key_is_in_no_error_and_in_no_row(store, server, reply, capsys, monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-4711")
-    server.rule = lambda body: reply(status=400, body={"error": {"message": "bad sk-canary-4711"}})
+    server.rule = lambda _body: reply(status=400, body={"error": {"message": "bad sk-canary-4711"}})
     assert sample(store, server, "--n", "1", "--concurrency", "1") == 1
     assert server.authorizations[0] == "Bearer sk-canary-4711"
     with store.read() as reading:
@@ -347,7 +358,7 @@ def test_an_answer_that_is_no_completion_is_tried_again_and_then_given_up(
     monkeypatch.setattr("label.draw_calls.backoff_s", lambda *_: 0.0)
     server.rule = lambda _body: reply(body="<html>gateway</html>")
     assert sample(store, server, "--n", "1", "--limit", "1") == 1
-    assert len(server.bodies) == 6
+    assert len(asks(server)) == 6
     assert "not a completion" in capsys.readouterr().err
 
 
@@ -365,3 +376,39 @@ def test_the_asks_cover_what_is_missing_and_nothing_else(n, known, per_ask, kind
         for number in range(ask.n):
             assert plan.sampling_of(ask.first_index + number) == ask.sampling
             assert ask.first_seed + number == seed_of("p", ask.first_index + number, 5)
+
+
+def test_a_template_that_writes_a_space_is_found_out_from_the_server(store, server, policy) -> None:
+    """The server tells what it shows the policy: the question's tokens, then those of the answer as well."""
+
+    def tokens(body):
+        if "tokens" in body:
+            return policy.reply(body={"prompt": " X</s>"})
+        shown = [1, 2, 3] if body["add_generation_prompt"] else [1, 2, 3, 4, 5]
+        return policy.reply(body={"tokens": shown, "count": len(shown)})
+
+    server.rule = lambda body: tokens(body) if is_probe(body) else policy(body)
+    policy.texts = {"Hello": " Hi", "Name a prime.": "  Two", "What is a fjord?": "Water"}
+    assert sample(store, server, "--n", "1") == 0
+    assert {"Hi", " Two", "Water"} <= {content for (content,) in draws(store, "content")}
+    assert sum(map(is_probe, server.bodies)) == 3
+
+
+def test_a_server_that_is_down_is_not_taken_for_one_without_a_space(store, server, policy) -> None:
+    """The first server asked does not answer; what the second says counts."""
+    calls = []
+
+    def rule(body):
+        calls.append(is_probe(body))
+        if is_probe(body) and len(calls) == 1:
+            return policy.reply(status=503, body={"error": {"message": "starting"}})
+        if "tokens" in body:
+            return policy.reply(body={"prompt": " X"})
+        if is_probe(body):
+            return policy.reply(body={"tokens": [1] if body["add_generation_prompt"] else [1, 2]})
+        return policy(body)
+
+    server.rule = rule
+    policy.texts = {"Hello": " Hi"}
+    assert sample(store, server, "--n", "1", "--concurrency", "1") == 0
+    assert "Hi" in {content for (content,) in draws(store, "content")}

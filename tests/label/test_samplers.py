@@ -242,7 +242,7 @@ def test_a_condition_reaches_a_server_that_renders_its_own_template(store, serve
     )
     model = ["--model", f"vllm:{server.url}#p", "--n", "1", "--limit", "1"]
     assert sample(store, *model, "--condition", "GPT3") == 0
-    assert server.bodies[0]["chat_template_kwargs"] == {"condition": "GPT3"}
+    assert all(body["chat_template_kwargs"] == {"condition": "GPT3"} for body in server.bodies)
     assert [text for text, *_ in contents(store, "p").values()] == [" kept"]
 
 

@@ -28,9 +28,11 @@ SETTINGS = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 TEMPLATE = (
-    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}</s>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
 )
+"""Like OpenChat's it puts a space before every response, and none after the prompt."""
+
 CONVERSATIONS = [
     ("gpt-4", [("user", "What is a fjord?"), ("assistant", "A long sea inlet between cliffs.")]),
     ("gpt-4", [("user", "Name a prime."), ("assistant", "Seven.")]),
@@ -204,6 +206,33 @@ def test_a_dead_server_s_share_goes_to_the_one_that_lives(served, write, tmp_pat
     assert (counts["done"], counts["failed"]) == (24, 0)
 
 
+def test_the_server_s_own_template_makes_a_space_and_exactly_one_is_taken_off(
+    served, write, tmp_path, capsys
+) -> None:
+    """The random policy seldom draws a space; what it draws first is compared with what was stored."""
+    store = write(tmp_path / "s.duckdb", CONVERSATIONS[1:2])
+    assert sample(store, "--model", f"vllm:{served}#tiny", "--n", "64", "--draws-per-request", "64") == 0
+    with store.read() as reading:
+        ((seed,),) = reading.rows("SELECT min(seed) FROM samples")
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "Name a prime."}],
+        **{"n": 64, "seed": seed, "temperature": 0.7, "top_p": 1.0, "top_k": 0, "max_tokens": 48},
+    }
+    request = urllib.request.Request(
+        f"{served}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=300) as response:
+        choices = json.load(response)["choices"]
+    raw = {seed + choice["index"]: choice["message"]["content"] for choice in choices}
+    stored = {key[2]: text for key, text in contents(store).items()}
+    spaced = [one for one in raw if raw[one].startswith(" ")]
+    assert spaced
+    assert sum(stored[one] == raw[one][1:] for one in spaced) >= 0.9 * len(spaced)
+    plain = [one for one in raw if one not in spaced]
+    assert sum(stored[one] == raw[one] for one in plain) >= 0.9 * len(plain)
+
+
 def test_our_template_is_rendered_here_and_the_server_continues_it(
     served, folder, write, tmp_path, capsys
 ) -> None:
@@ -298,7 +327,8 @@ def test_a_real_vllm_says_how_probable_each_verdict_is(served, write, tmp_path, 
     code = run_command(cli, ["compare", *asked, "--max-unparsed", "1", "--json", "--store", str(store.path)])
     counts = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert counts["requested"] == counts["done"] > 0
+    assert counts["requested"] == counts["unparsed"] == 4
     with store.read() as reading:
-        margins = reading.rows("SELECT signed_margin FROM comparisons")
-    assert all(-1 <= margin <= 1 for (margin,) in margins)
+        said = reading.rows("SELECT explanation FROM comparisons")
+    # The numbers came; a random model puts hardly any of them on the two letters.
+    assert all("of the probability lies on tokens that are none of" in why for (why,) in said)
