@@ -8,6 +8,7 @@ from pathlib import Path
 from curate.detect import AUTO
 from curate.inputs import Input, inputs_of, refusal_of
 from curate.reader import READERS, Columns, Inspecting, Inspection, Pieces, ReaderSettings
+from curate.readers.labels import LabelReader
 from curate.readers.text_files import file_hash, inspect_text
 from curate.readers.told_elsewhere import data_files
 from store.errors import BadInput, BadSettings
@@ -70,6 +71,16 @@ class IngestSettings:
         if self.beside:
             deciding["with"] = [file_hash(path) for path in data_files(self.beside)]
         return json.dumps(deciding, sort_keys=True)
+
+    def label_options(self) -> list[str]:
+        """The options given that only formats with labels have a use for."""
+        options = {
+            "--labeler": self.labeler,
+            "--labeler-kind": self.labeler_kind,
+            "--with": self.beside,
+            "--stand-ins": self.stand_ins,
+        }
+        return [option for option, value in options.items() if value]
 
     def for_reader(self) -> ReaderSettings:
         """The part that the reader is told."""
@@ -152,5 +163,8 @@ def _checked_reader(name: str, settings: IngestSettings) -> str:
         raise BadSettings(f"the format {name!r} has no pieces to join; leave --pieces out")
     if name == AUTO:
         return COLUMNS_READER if settings.columns else AUTO
-    READERS.load(name)
+    reader = READERS.load(name)
+    given = settings.label_options()
+    if given and name in READERS.built_in and not isinstance(reader, LabelReader):
+        raise BadSettings(f"the format {name!r} has no use for {given[0]}; leave it out")
     return name

@@ -19,7 +19,7 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     turns = _turns_of(fields)
     if len(turns) < 2 or turns[-1][0] != "assistant":
         raise Unreadable("the messages do not end with an answer")
-    label = fields.take("label")
+    label = fields.take("label" if "label" in fields else "kto_tag")
     if not isinstance(label, bool):
         raise Unreadable(f"label is {str(label)[:80]!r}, neither true nor false")
     by = around.labeler(UNKNOWN)
@@ -33,8 +33,9 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
 
 
 def _turns_of(fields: Fields) -> Messages:
-    if "messages" in fields:
-        return turns_in(fields.take("messages"), "messages")
+    for name in ("messages", "conversations"):
+        if name in fields:
+            return turns_in(fields.take(name), name)
     prompt = fields.take("prompt")
     opening = turns_in(prompt, "prompt") if isinstance(prompt, list) else asked(str(prompt or ""))
     completion = fields.take("completion")
@@ -52,8 +53,9 @@ def _has_label(sample: Sample) -> Match | None:
     found = first_of(
         has_keys("messages", "label", confidence=1.0),
         has_keys("prompt", "completion", "label", confidence=1.0),
+        has_keys("conversations", "kto_tag", confidence=1.1),  # ShareGPT turns and a tag
     )(sample)
-    is_bool = all(isinstance(record.get("label"), bool) for record in sample.records)
+    is_bool = all(isinstance(record.get("label", record.get("kto_tag")), bool) for record in sample.records)
     return found if is_bool else None
 
 

@@ -7,7 +7,7 @@ question, an answer) is looked up in the files given with `--with`.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,8 +75,6 @@ class LabelReader:
     tell: Teller
     is_record: IsRecord
     """Tells a record from an object inside one, after damage."""
-    uses: tuple[str, ...] = field(default=("model_label", "labeler", "beside", "stand_ins"))
-    """The settings it pays attention to."""
 
     def inspect(self, path: Path) -> Inspection:
         """The file's hash and sizes.

@@ -29,7 +29,9 @@ from curate.readers.turns import turns_in
 
 SCALE = "1-10"
 WINNERS = {"model_1": 1.0, "model_2": -1.0, "model_a": 1.0, "model_b": -1.0}
-TIES = ("tie", "tie (inconsistent)")
+TIES = ("tie", "tie (inconsistent)", "tie (bothbad)")
+PEOPLE = ("expert", "author", "arena_user")
+"""How people's names begin, in MT-bench and in Chatbot Arena."""
 REFERENCE = r"(?:\[The Start of Reference Answer\]\n.*?\n\[The End of Reference Answer\]\n\n)?"
 SINGLE = re.compile(
     r"(?s).*?\[Question\]\n(.*?)\n\n" + REFERENCE + r"\[The Start of Assistant's Answer\]\n(.*)\n"
@@ -202,7 +204,7 @@ def _human_pair(fields: Fields) -> Told:
         raise Unreadable("a conversation does not end with an answer")
     models = (fields.take_model("model_a"), fields.take_model("model_b"))
     judge, template = _judge_of(fields)
-    is_person = judge.startswith(("expert", "author"))
+    is_person = judge.startswith(PEOPLE)
     native = fields.take("winner")
     margin, state = _outcome(native)
     verdict = Verdict(

@@ -2,8 +2,8 @@
 
 The prompt stands apart (`prompt` and two answers) or begins both dialogues (`chosen` and `rejected`, each a
 whole list of turns); it may be a text, a list of turns, or a `question` with its `system` prompt. Scores of
-the two, under any of the names in SCORES, become ratings. Who preferred is not written in such files: say it
-with --labeler.
+the two, under any of the names in SCORES or in Argilla's lists, become ratings. Who preferred is seldom written
+in such files (`labelling_model`): say it with --labeler.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from curate.reader import Answer, Verdict
 from curate.readers.drafts import Messages, Refusal, has_any
 from curate.readers.fields import Fields, Unreadable, kind_of
 from curate.readers.instruction import rendered
-from curate.readers.labels import BINARY, UNKNOWN, Around, LabelReader, Told, rated
+from curate.readers.labels import BINARY, JUDGE, UNKNOWN, Around, LabelReader, Told, rated
 from curate.readers.turns import turns_in
 
 TEMPLATE = "pairs"
@@ -45,8 +45,9 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
     if better == worse:
         yield Refusal("chosen and rejected are the same")
         return
-    by = around.labeler(UNKNOWN)
-    kind = around.settings.labeler_kind or UNKNOWN
+    judge = fields.take_model("labelling_model")
+    by = around.labeler(judge or UNKNOWN)
+    kind = around.settings.labeler_kind or (JUDGE if judge else UNKNOWN)
     answers = _answers(fields, (better, worse), by, kind)
     yield Told(
         prompt,
@@ -70,6 +71,8 @@ def _prompt_of(fields: Fields) -> Messages:
     if name is None:
         return ()
     value = fields.take(name)
+    if name != "messages":
+        fields.drop("messages")  # the chosen dialogue once more
     if isinstance(value, list):
         if value and isinstance(value[0], dict) and "input" in value[0]:
             return ()  # Capybara's own turns, which chosen and rejected repeat
@@ -114,13 +117,22 @@ def _parted(prompt: Messages, chosen: str | Messages, rejected: str | Messages) 
 def _answers(fields: Fields, texts: tuple[str, str], by: str, kind: str) -> tuple[Answer, ...]:
     scores = next((names for names in SCORES if names[0] in fields and names[1] in fields), None)
     policies = next((names for names in POLICIES if names[0] in fields and names[1] in fields), None)
+    listed = _listed_scores(fields)
     answers = []
     for place, text in enumerate(texts):
-        score = fields.take(scores[place]) if scores else None
+        score = fields.take(scores[place]) if scores else listed.get(text)
         rating = rated(score, by=by, kind=kind, template=TEMPLATE, scale=SCORE_SCALE)
         policy = fields.take_model(policies[place]) if policies else ""
         answers.append(Answer(text, policy, ratings=() if score is None else (rating,)))
     return tuple(answers)
+
+
+def _listed_scores(fields: Fields) -> dict[str, object]:
+    """Text → score where both generations stand in one list and their ratings in another (Argilla's Orca pairs)."""
+    texts, scores = fields.see("generations"), fields.see("rating")
+    if not isinstance(texts, list) or not isinstance(scores, list) or len(texts) != len(scores):
+        return {}
+    return {text: score for text, score in zip(texts, scores, strict=True) if isinstance(text, str)}
 
 
 def _verdict(fields: Fields, by: str, kind: str) -> Verdict:
@@ -145,9 +157,7 @@ PAIRS = LabelReader(tell, has_any(*CHOSEN))
 
 def _looks_like(sample: Sample) -> Match | None:
     own = sum(_is_pair(record) for record in sample.records)
-    return (
-        Match(0.9 * own / len(sample.records), "records have a chosen and a rejected answer") if own else None
-    )
+    return Match(own / len(sample.records), "records have a chosen and a rejected answer") if own else None
 
 
 def _is_pair(record: dict[str, object]) -> bool:

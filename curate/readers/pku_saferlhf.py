@@ -24,7 +24,11 @@ def tell(fields: Fields, around: Around) -> Iterator[Told | Refusal]:
         return
     by = around.labeler(LABELER)
     answers = tuple(
-        Answer(text, ratings=_safety(fields.take(f"is_response_{place}_safe"), by))
+        Answer(
+            text,
+            fields.take_model(f"response_{place}_source"),
+            ratings=_safety(fields.take(f"is_response_{place}_safe"), by),
+        )
         for place, text in enumerate(texts)
     )
     verdicts = tuple(

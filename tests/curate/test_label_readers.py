@@ -5,12 +5,16 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
+from curate.detect import detect
 from curate.ingest import IngestSettings, ingest_files
 from curate.reader import READERS, Labeled, ReaderSettings, Reject
 from curate.trace import trace
 from store.db import Store
+from store.errors import BadSettings
 from store.ids import to_text
 from store.verify import verify
 
@@ -167,6 +171,21 @@ class TestPairs:
     def test_a_pair_that_its_source_calls_a_tie_is_one(self, read: Reading) -> None:
         record = {"input": "Name a prime.", "chosen": "Seven.", "rejected": "Nine.", "status": "tie"}
         assert outcomes(read.one("pairs", record)) == [(0, 1, "binary", 0.0, "tie", "tie")]
+
+    def test_argilla_says_who_judged_and_lists_both_ratings(self, read: Reading) -> None:
+        record = {
+            "system": "",
+            "input": "Name a prime.",
+            "chosen": "Seven.",
+            "rejected": "Nine.",
+            "generations": ["Nine.", "Seven."],
+            "rating": [2.0, 9.0],
+            "labelling_model": "gpt-4-1106-preview",
+            "status": "swapped",
+        }
+        item = read.one("pairs", record)
+        assert [one[1] for one in ratings(item)] == [9.0, 2.0]
+        assert (item.verdicts[0].labeler, item.verdicts[0].labeler_kind) == ("gpt-4-1106-preview", "judge")
 
     def test_what_is_no_pair_of_answers_to_one_prompt_is_rejected(self, read: Reading) -> None:
         same = {"prompt": "p", "chosen": "x", "rejected": "x"}
@@ -464,6 +483,10 @@ class TestMtBench:
         }
         person = read.one("mt-bench", {**record, "judge": "expert_3"}).verdicts[0]
         judge = read.one("mt-bench", {**record, "judge": ["gpt-4", "pair-v2"]}).verdicts[0]
+        arena = read.one("mt-bench", {**record, "judge": "arena_user_9", "winner": "tie (bothbad)"}).verdicts[
+            0
+        ]
+        assert (arena.labeler_kind, arena.state, arena.native_label) == ("person", "tie", "tie (bothbad)")
         assert (person.labeler, person.labeler_kind, person.state) == ("expert_3", "person", "tie")
         assert (judge.labeler, judge.labeler_kind) == ("gpt-4", "judge")
 
@@ -715,8 +738,13 @@ def test_rewardbench_draws_and_picks_are_told_apart_by_their_generator(read: Rea
 
 def test_kto_rows_rate_one_answer_and_end_with_the_prompt(read: Reading) -> None:
     turns = [{"role": "user", "content": "Name a prime."}, {"role": "assistant", "content": "Nine."}]
-    for record in ({"messages": turns}, {"prompt": "Name a prime.", "completion": "Nine."}):
-        item = read.one("kto", {**record, "label": False})
+    apart = {"prompt": "Name a prime.", "completion": "Nine."}
+    for record in (
+        {"messages": turns, "label": False},
+        {"conversations": turns, "kto_tag": False},
+        {**apart, "label": False},
+    ):
+        item = read.one("kto", record)
         assert (item.prompt, texts(item), item.ending) == (PROMPT, ["Nine."], None)
         assert ratings(item) == [("overall", 0.0, "done", 0)]
     assert "neither true nor false" in read.reason("kto", {"prompt": "p", "completion": "x", "label": 1})
@@ -759,9 +787,63 @@ def test_a_label_keeps_the_file_and_record_it_came_from_and_the_store_stays_soun
     assert verify(store).is_ok
 
 
+def test_options_about_labels_are_refused_where_a_format_has_no_use_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[]")
+    with pytest.raises(BadSettings, match="'sharegpt' has no use for --labeler; leave it out"):
+        ingest_files(Store(tmp_path / "s.duckdb"), "sharegpt", [path], IngestSettings(labeler="ann"))
+
+
 def test_other_files_beside_or_another_labeler_make_another_source(tmp_path: Path) -> None:
     questions = tmp_path / "q.jsonl"
     questions.write_text("{}\n")
     first = IngestSettings(beside=(questions,)).identity()
     questions.write_text('{"question_id": 1}\n')
     assert IngestSettings(beside=(questions,)).identity() != first != IngestSettings(labeler="ann").identity()
+
+
+PARQUET = {
+    "ultrafeedback": {
+        "instruction": "Name a prime.",
+        "completions": [
+            {
+                "model": "m",
+                "response": "Seven.",
+                "annotations": {"honesty": {"Rating": "5", "Rationale": "r"}},
+            }
+        ],
+    },
+    "nectar": {"prompt": "Name a prime.", "answers": [{"answer": "Seven.", "model": "m", "rank": 1.0}]},
+    "helpsteer": {
+        "prompt": "Name a prime.",
+        "response": "Seven.",
+        "helpfulness": 4,
+        "coherence": 4,
+        "verbosity": 1,
+    },
+    "pairs": {
+        "prompt": "Name a prime.",
+        "chosen": [{"role": "user", "content": "Name a prime."}, {"role": "assistant", "content": "Seven."}],
+        "rejected": [{"role": "user", "content": "Name a prime."}, {"role": "assistant", "content": "Nine."}],
+        "messages": [
+            {"role": "user", "content": "Name a prime."},
+            {"role": "assistant", "content": "Seven."},
+        ],
+        "score_chosen": 8.5,
+        "score_rejected": 2.0,
+    },
+    "response-sets": {"prompt": "Name a prime.", "responses": ["Seven.", "Nine."], "rewards": [1.5, -0.5]},
+}
+
+
+@pytest.mark.parametrize("reader", sorted(PARQUET))
+def test_parquet_gives_the_same_labels_as_json_lines_and_is_found_by_its_fields(
+    read: Reading, tmp_path: Path, reader: str
+) -> None:
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([PARQUET[reader]]), path)
+    assert detect(path).reader == reader
+    (packed,) = READERS.load(reader)(path, ReaderSettings(model_label="p"))
+    plain = read.one(reader, PARQUET[reader], model_label="p")
+    assert isinstance(packed, Labeled)
+    assert (packed.prompt, packed.answers, packed.verdicts) == (plain.prompt, plain.answers, plain.verdicts)
