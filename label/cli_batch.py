@@ -362,6 +362,8 @@ def _collect(
 
 
 def _echo_collected(report: "CollectReport") -> None:
+    from label.batch_job import next_step
+
     counts = report.taken.counts()
     states = ", ".join(f"{counts[name]} {name}" for name in ("done", "refused", "blocked", "failed", "again"))
     echo(f"{counts['requests']} requests: {states}; ${report.taken.cost_usd:.4f}")
@@ -375,7 +377,7 @@ def _echo_collected(report: "CollectReport") -> None:
         echo(f"labels by {labels.labeler}: {words}; {labels.tally.unanswered} without a readable answer")
     if report.open:
         echo(_table(report.open))
-        note("not ended yet; next: label batch collect, later")
+        note(f"these have not ended yet; {next_step(report.open)}")
     for command in report.commands:
         note(f"some requests came back without an answer; next: {command}")
 

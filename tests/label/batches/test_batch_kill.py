@@ -100,14 +100,14 @@ def test_killed_thirty_times_every_request_is_handed_over_once_and_answered_once
         handing_over = [judge(provider, kind), ["batch", "submit"]]
         for fate in ("expired", "done"):  # the second of each batch, the first time
             provider.fate = lambda number, fate=fate: fate if number == 1 else "done"
-            for lives in (handing_over, [["batch", "collect"]]):
-                words, calls = lives[0], chance.randrange(1, 5)
+            for lives, most_calls in ((handing_over, 3), ([["batch", "collect"]], 15)):
+                words, calls = lives[0], chance.randint(1, most_calls)
                 while kills < KILLS and is_killed(
                     start(store, *words), provider, calls, chance.uniform(0.0, 0.2)
                 ):
                     kills += 1
                     killed[" ".join(words[:2])] += 1
-                    words, calls = chance.choice(lives), chance.randrange(1, 5)
+                    words, calls = chance.choice(lives), chance.randint(1, most_calls)
                 assert start(store, *lives[0]).wait() == 0
         check(store, provider, kind)
     print(f"{kills} kills in {rounds} rounds: {dict(killed)}")
