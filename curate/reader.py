@@ -314,7 +314,7 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
         "rewardbench-bon": "curate.readers.rewardbench_bon:REWARDBENCH_BON",
         "rm-bench": "curate.readers.rm_bench:RM_BENCH",
         "self-instruct": "curate.readers.tasks:SELF_INSTRUCT",
-        "sharegpt": "curate.readers.sharegpt:read_sharegpt",
+        "sharegpt": "curate.readers.sharegpt:SHAREGPT",
         "shp": "curate.readers.shp:SHP",
         "summarize": "curate.readers.summarize:SUMMARIZE",
         "super-ni": "curate.readers.tasks:SUPER_NI",

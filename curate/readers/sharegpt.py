@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from curate.format import Format, Match, Sample
-from curate.reader import ReaderSettings, Record, Reject, Remark
+from curate.reader import Inspection, ReaderSettings, Record, Reject, Remark
+from curate.readers.drafts import has_any
 from curate.readers.fields import Fields, Unreadable, kind_of, objects_of
 from curate.readers.json_records import NotJson, RawRecord, excerpt_of, split_records
 from curate.readers.pieces import Piece, Plan, joined, plan_of
+from curate.readers.rows import Row, container_of, inspect_rows, rows_of
 from curate.readers.text_files import CHUNK_BYTES, text_chunks
 from store.errors import BadInput
 
@@ -76,10 +78,31 @@ class Chat(NamedTuple):
     """Whether the first message is a system prompt that stood outside the turns."""
 
 
-def read_sharegpt(path: Path, settings: ReaderSettings) -> Iterator[Record | Reject | Remark]:
-    """The conversations of a ShareGPT file: JSON array, JSON Lines or objects in a row, perhaps compressed.
+class ShareGptReader:
+    """Reads such files: JSON on a path of its own, which is the fast one, tables by their rows."""
 
-    Raises BadInput if the file is not JSON.
+    def inspect(self, path: Path) -> Inspection:
+        """The file's hash and sizes.
+
+        Raises BadInput if it cannot hold records.
+        """
+        return inspect_rows(path)
+
+    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Record | Reject | Remark]:
+        """Every conversation.
+
+        Raises BadInput if nothing in the file could be a record.
+        """
+        return read_sharegpt(path, settings)
+
+
+SHAREGPT = ShareGptReader()
+
+
+def read_sharegpt(path: Path, settings: ReaderSettings) -> Iterator[Record | Reject | Remark]:
+    """The conversations of a ShareGPT file, pieces joined if that is asked for.
+
+    Raises BadInput if nothing in the file could be a record.
     """
     if settings.pieces == "keep":
         yield from (item for item, _ in _read(path))
@@ -110,6 +133,10 @@ def _piece_of(record: Record, preamble: int) -> Piece | None:
 
 def _read(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[Record | Reject, int]]:
     """Every record, with how many messages stand before its turns (0, or 1 for a system prompt)."""
+    if container_of(path) != "json":
+        for row in rows_of(path, has_any(*TURN_LISTS)):
+            yield (row, 0) if isinstance(row, Reject) else _record_or_reject_of_row(row)
+        return
     try:
         for item in split_records(text_chunks(path, chunk_bytes), has_turns, usual_chat_of):
             yield (item, 0) if isinstance(item, Reject) else _record_or_reject(item)
@@ -133,7 +160,19 @@ def _record_or_reject(item: RawRecord[Chat]) -> tuple[Record | Reject, int]:
     except Unreadable as error:
         reject = Reject(item.record_number, item.line, item.byte_offset, str(error), excerpt_of(item.raw))
         return reject, 0
-    record = Record(
+    return _record_of(chat, item), int(chat.has_preamble)
+
+
+def _record_or_reject_of_row(row: Row) -> tuple[Record | Reject, int]:
+    try:
+        chat = _chat_of_fields(row.fields)
+    except Unreadable as error:
+        return Reject(row.record_number, row.line, row.byte_offset, str(error), row.excerpt), 0
+    return _record_of(chat, row), int(chat.has_preamble)
+
+
+def _record_of(chat: Chat, item: RawRecord[Chat] | Row) -> Record:
+    return Record(
         item.record_number,
         item.line,
         item.byte_offset,
@@ -145,7 +184,6 @@ def _record_or_reject(item: RawRecord[Chat]) -> tuple[Record | Reject, int]:
         chat.metadata,
         (item.record_number,),
     )
-    return record, int(chat.has_preamble)
 
 
 def usual_chat_of(raw: bytes) -> Chat | None:
@@ -167,7 +205,10 @@ def chat_of(raw: bytes) -> Chat:
 
 
 def _tolerant_chat_of(raw: bytes) -> Chat:
-    fields = Fields.of_json(raw)
+    return _chat_of_fields(Fields.of_json(raw))
+
+
+def _chat_of_fields(fields: Fields) -> Chat:
     turns = _take_turns(fields)
     messages = [_message_of(turn, number) for number, turn in enumerate(turns, start=1)]
     preamble = _take_system(fields)

@@ -1,11 +1,13 @@
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.reader import ReaderSettings, Record, Reject, Remark
-from curate.readers.sharegpt import ROLE_OF, Unreadable, chat_of, read_sharegpt
+from curate.readers.sharegpt import ROLE_OF, SHAREGPT, Unreadable, chat_of, read_sharegpt
 from store.errors import BadInput
 
 
@@ -54,6 +56,31 @@ def test_what_turns_say_beside_speaker_and_text_goes_to_the_metadata():
 def test_turns_may_be_columns_as_datasets_stores_them():
     found = chat({"conversations": {"from": ["human", "gpt"], "value": ["a", "b"]}})
     assert found.messages == (("user", "a"), ("assistant", "b"))
+
+
+def test_a_parquet_file_gives_the_same_conversations_and_pieces_as_json(tmp_path):
+    records = [
+        {
+            "id": "a_0",
+            "model": "gpt-4",
+            "conversations": [{"from": "human", "value": "1"}, {"from": "gpt", "value": "2"}],
+        },
+        {"id": "a_2", "model": "gpt-4", "conversations": [{"from": "human", "value": "3"}]},
+        {"id": "b", "model": "gpt-4", "conversations": []},
+    ]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    for pieces in ("keep", "join"):
+        from_json = read(tmp_path, json.dumps(records), pieces=pieces)
+        from_table = list(SHAREGPT(tmp_path / "a.parquet", ReaderSettings(pieces=pieces)))
+        told = [
+            [
+                (one.messages, one.external_id, one.model) if isinstance(one, Record) else one.reason
+                for one in items
+            ]
+            for items in (from_json, from_table)
+        ]
+        assert told[0] == told[1]
+        assert len(told[0]) == (3 if pieces == "keep" else 2)
 
 
 def test_an_unknown_speaker_rejects_the_record_and_is_named():
