@@ -284,6 +284,8 @@ class _AtOnce(asyncio.Protocol):
 
 
 def _answer(body: dict[str, object]) -> bytes:
+    if "n" not in body:  # the question what the server's template writes
+        return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
     n, seed, tokens = body["n"], body["seed"], body["max_tokens"]
     assert isinstance(n, int)
     assert isinstance(seed, int)

@@ -87,6 +87,7 @@ class ServerSampler:
             async with asyncio.timeout(timeout_s):
                 await self._learn_space(url, ask)
                 reply = await self._ask(url, ask, tokens, timeout_s)
+                await self._learn_space(url, ask, answers_draws=True)
         except TimeoutError:
             self._rotation.fell_silent(url)
             raise named(
@@ -105,8 +106,8 @@ class ServerSampler:
             await client.aclose()
         self._clients.clear()
 
-    async def _learn_space(self, url: str, ask: Ask) -> None:
-        """Find out once whether the template makes a space."""
+    async def _learn_space(self, url: str, ask: Ask, *, answers_draws: bool = False) -> None:
+        """Find out once whether the template makes a space; a server that answers draws and not this cannot say."""
         async with self._probing:
             if self._makes_space is not None:
                 return
@@ -114,7 +115,8 @@ class ServerSampler:
                 self._makes_space = self._prompt_tokens.makes_space
             elif self._is_vllm:
                 client = self._client(url, self._secret(url))
-                self._makes_space = await server_makes_space(client, url, self.policy, _template_kwargs(ask))
+                found = await server_makes_space(client, url, self.policy, _template_kwargs(ask))
+                self._makes_space = False if found is None and answers_draws else found
             else:
                 self._makes_space = False
 

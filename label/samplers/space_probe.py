@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from label.chat import CallError
-
 if TYPE_CHECKING:
     import httpx2
 
@@ -19,10 +17,10 @@ PROBE_TIMEOUT_S = 30.0
 
 async def server_makes_space(
     client: "httpx2.AsyncClient", base_url: str, policy: str, template_kwargs: Mapping[str, object]
-) -> bool:
-    """The answer, or False from a server that cannot say (not vLLM, or one that keeps its tokenizer to itself).
+) -> bool | None:
+    """The answer; False from a server that cannot say (not vLLM, or one that keeps its tokenizer to itself).
 
-    Raises CallError, as a draw would, if the server does not answer.
+    None if it gave no answer at all, which says nothing about the next time.
     """
     import httpx2
 
@@ -53,11 +51,9 @@ async def server_makes_space(
         drawn = (await post("/detokenize", {"tokens": whole[len(shown) :]})).get("prompt")
     except httpx2.HTTPStatusError as error:
         status = error.response.status_code
-        if status == 429 or status >= 500:
-            raise CallError("at /tokenize", status=status) from None
-        return False
-    except httpx2.HTTPError as error:
-        raise CallError(f"{type(error).__name__} {error}".strip(), code="connection") from None
+        return None if status == 429 or status >= 500 else False
+    except httpx2.HTTPError:
+        return None
     except ValueError:
         return False
     return isinstance(drawn, str) and drawn.startswith(f" {PROBE}")

@@ -412,3 +412,10 @@ def test_a_server_that_is_down_is_not_taken_for_one_without_a_space(store, serve
     policy.texts = {"Hello": " Hi"}
     assert sample(store, server, "--n", "1", "--concurrency", "1") == 0
     assert "Hi" in {content for (content,) in draws(store, "content")}
+
+
+def test_a_server_that_answers_draws_only_is_one_without_a_space(store, server, policy) -> None:
+    server.rule = lambda body: policy.reply(resets=True) if is_probe(body) else policy(body)
+    policy.texts = {"Hello": " Hi"}
+    assert sample(store, server, "--n", "1") == 0
+    assert " Hi" in {content for (content,) in draws(store, "content")}
