@@ -17,7 +17,7 @@ from store.console import (
     visible,
     wait_option,
 )
-from store.errors import PreferablyError
+from store.errors import BadSettings, PreferablyError
 
 if TYPE_CHECKING:
     from label.exchange_tokens import TruncationSide
@@ -78,12 +78,12 @@ Examples:
   label reward --model models/rm --from conversations --source sharegpt --json
   label reward --model vllm:models/rm --max-length 4096
   label reward --model vllm:http://host:8000/v1#rm --tokenizer models/rm
+  label reward --import scores.jsonl --name rm-70b
   label reward --model offline
 """,
 )
 @click.option(
     "--model",
-    required=True,
     help="The reward model: a folder (hf:PATH, vllm:PATH), a server (vllm:http://host:8000/v1#name), or the"
     " stand-in `offline`.",
 )
@@ -96,6 +96,12 @@ Examples:
     help="A folder with the model's tokenizer, where the model is on a server.",
 )
 @click.option("--name", metavar="NAME", help="Store the rewards under NAME instead of the model's.")
+@click.option(
+    "--import",
+    "imported",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Take numbers from a .jsonl or .parquet file of response_id and reward, under --name.",
+)
 @click.option(
     "--from",
     "origin",
@@ -121,10 +127,11 @@ Examples:
 @store_option
 def reward(
     *,
-    model: str,
+    model: str | None,
     base_url: tuple[str, ...],
     tokenizer: Path | None,
     name: str | None,
+    imported: Path | None,
     origin: str,
     selection: str | None,
     sources: tuple[str, ...],
@@ -153,6 +160,12 @@ def reward(
     from label.scoring_plan import Scope
     from store.db import Store
 
+    store = Store(store_path, wait_s=wait_s)
+    if imported is not None:
+        _import(store, imported, model, name, as_json=as_json)
+        return
+    if model is None:
+        raise BadSettings("say which reward model scores: --model PATH")
     choice = RewardChoice(
         model=model,
         template=template,
@@ -175,12 +188,31 @@ def reward(
         ),
         name=name,
     )
-    store = Store(store_path, wait_s=wait_s)
     opened = open_reward_model(choice)
     if dry_run:
         _forecast(store, opened, settings, as_json=as_json)
     else:
         _score(store, opened, settings, as_json=as_json)
+
+
+def _import(store: "Store", path: Path, model: str | None, name: str | None, *, as_json: bool) -> None:
+    from label.reward_import import import_rewards
+
+    if model is not None or name is None or not name.strip():
+        raise BadSettings(
+            "--import takes numbers that exist already: give --name, the reward model's, and no --model"
+        )
+    with progress("importing") as advance:
+        report = import_rewards(store, path, name, advance=advance)
+    if as_json:
+        echo_json(report.as_json())
+    else:
+        _echo_report(report)
+    for reason in report.reasons():
+        note(f"not taken: {reason}")
+    tally = report.tally
+    if tally.requested == tally.fresh["failed"] > 0:
+        raise PreferablyError(f"none of the {tally.requested} rows of {path} could be taken")
 
 
 def _score(store: "Store", model: "RewardModel", settings: "RewardSettings", *, as_json: bool) -> None:

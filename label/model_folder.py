@@ -47,6 +47,12 @@ def model_folder(text: str) -> Path:
     return folder
 
 
+def name_of(folder: Path) -> str:
+    """What the model in FOLDER is called: the folder's name, or that of the run that left it in its `model`."""
+    whole = folder.resolve()
+    return whole.parent.name if whole.name == "model" and whole.parent.name else whole.name
+
+
 def device() -> str:
     """Where models run: the GPU if there is one."""
     try:

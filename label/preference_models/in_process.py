@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label.model_folder import device, fingerprint, load_weights, model_folder, model_positions
+from label.model_folder import device, fingerprint, load_weights, model_folder, model_positions, name_of
 from label.preference_model import Contest, Odds, PreferenceChoice
 from label.preference_models.pair_tokens import PairTokens, load_pair_tokens
 from label.reward_model import revision_of
@@ -18,7 +18,7 @@ class InProcessPreference:
     """The preference model in a folder: safetensors weights, a fast tokenizer, a chat template."""
 
     def __init__(self, folder: Path, choice: PreferenceChoice) -> None:
-        self.name = folder.resolve().name
+        self.name = name_of(folder)
         self._folder = folder
         self._choice = choice
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from label.exchange import Exchange
 from label.exchange_tokens import ExchangeTokens, TokenizedExchange
-from label.model_folder import fingerprint, model_folder
+from label.model_folder import fingerprint, model_folder, name_of
 from label.reward_model import Reward, RewardChoice, only_number, revision_of, reward_of
 from label.reward_models.classifier import load_tokens
 from label.vllm_library import children_on_stderr, import_vllm
@@ -21,7 +21,7 @@ class EngineReward:
     """The reward model in a folder, behind an engine that starts with the first response."""
 
     def __init__(self, folder: Path, choice: RewardChoice) -> None:
-        self.name = folder.resolve().name
+        self.name = name_of(folder)
         self._folder = folder
         self._choice = choice
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from label.exchange import Exchange, Turn
 from label.exchange_tokens import ExchangeTokens, TokenizedExchange
-from label.model_folder import device, fingerprint, model_folder
+from label.model_folder import device, fingerprint, model_folder, name_of
 from label.reward_model import Reward, RewardChoice, revision_of, reward_of
 from label.reward_models.classifier import Prefix, can_share_prefixes, load_classifier, load_tokens, values_of
 from label.token_batches import batch_tokens_on, in_halves, shared_beginning, token_batches
@@ -24,7 +24,7 @@ class InProcessReward:
     """The reward model in a folder: safetensors weights with one output, a fast tokenizer, a chat template."""
 
     def __init__(self, folder: Path, choice: RewardChoice) -> None:
-        self.name = folder.resolve().name
+        self.name = name_of(folder)
         self._folder = folder
         self._choice = choice
 
