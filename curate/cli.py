@@ -2,7 +2,7 @@
 
 import click
 
-from curate import cli_clean, cli_filter, cli_formats, cli_ingest
+from curate import cli_choose, cli_clean, cli_filter, cli_formats, cli_ingest
 from curate.cli_store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
@@ -27,6 +27,7 @@ for command in (
     cli_ingest.stats,
     cli_clean.clean,
     cli_filter.filter_,
+    *cli_choose.COMMANDS,
     *COMMANDS,
 ):
     cli.add_command(command)
