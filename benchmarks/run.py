@@ -7,6 +7,7 @@ show in a plain number; `--quick` takes sizes that end within minutes.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name, arguments in plan(asked.sharegpt, Path(scratch), is_quick=asked.quick):
             print(f"\n=== {name} {' '.join(arguments)}", flush=True)
-            subprocess.run([sys.executable, "-P", HERE / f"{name}.py", *arguments], check=True)
+            command = [sys.executable, "-P", str(HERE / f"{name}.py"), *arguments]
+            subprocess.run(command, check=True, env=beside_one_another())
+
+
+def beside_one_another() -> dict[str, str]:
+    """The environment in which one benchmark may import another's corpus."""
+    folders = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[str, list[str]]]:
