@@ -38,6 +38,8 @@ CHEAP = (
     "truncated",
     "turns",
 )
+BY_PHRASE = ("code-only", "control-tokens", "encoding", "length", "refusal", "secrets", "turns")
+"""Those that look for phrases and shapes only."""
 PHRASES = [
     "i cannot",
     "as an ai language model",
@@ -128,6 +130,9 @@ def measure(store: Store, rounds: int) -> None:
     time_it("loop over texts in memory", size, rounds, lambda: by_loop(texts))
     time_it(
         "curate filter, the cheap filters", size, rounds, lambda: filter_store(store, choose(CHEAP, ()), dry)
+    )
+    time_it(
+        "  those by phrase and shape", size, rounds, lambda: filter_store(store, choose(BY_PHRASE, ()), dry)
     )
     for name in CHEAP:
         time_it(f"  {name} alone", size, 1, lambda name=name: filter_store(store, choose([name], ()), dry))

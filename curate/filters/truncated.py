@@ -118,17 +118,21 @@ class Truncated:
 
         content, role = pl.col("content"), pl.col("role")
         end = content.str.tail(40).str.strip_chars_end()
-        open_end = end.str.contains(OPEN_END.pattern.replace(r"\Z", "$"))
-        fenced = content.str.count_matches(FENCE, literal=True) % 2 == 1
-        end_of_code = end.str.ends_with(FENCE) | end.str.contains(r"\n\s*\d+\.$")
+        is_long = content.str.len_chars() >= self.min_chars
+        open_end = is_long & end.str.contains(OPEN_END.pattern.replace(r"\Z", "$"))
         short_prompt = (role == "user") & (content.str.len_bytes() <= 60)
-        short_prompt = short_prompt & content.str.head(60).str.contains_any(
-            ASKING, ascii_case_insensitive=True
-        )
-        blank = content.str.len_bytes() <= 4
-        picked = texts.filter(
-            ((role == "assistant") & (open_end | fenced | end_of_code | blank)) | short_prompt
-        )
+        asks = content.str.head(60).str.contains_any(ASKING, ascii_case_insensitive=True)
+        answers = texts.filter(role == "assistant")
+        fenced = answers.filter(content.str.contains(FENCE, literal=True))
+        odd = content.str.count_matches(FENCE, literal=True) % 2 == 1
+        ends = open_end | end.str.contains(r"\n\s*\d+\.$") | (content.str.len_bytes() <= 4)
+        picked = pl.concat(
+            [
+                answers.filter(ends),
+                fenced.filter(odd | end.str.ends_with(FENCE)),
+                texts.filter(short_prompt).filter(asks),
+            ]
+        ).unique("row", maintain_order=True)
         rows = zip(*(picked.get_column(name).to_list() for name in ("row", "role", "content")), strict=True)
         judged = ((row, self._judge(who, text)) for row, who, text in rows)
         return noticed_frame((row, noticed) for row, noticed in judged if noticed is not None)
