@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from curate.reader import Answer, Draw, Inspection, Labeled, Rating, ReaderSettings, Reject, Verdict
+from curate.reader import Answer, Draw, Inspection, Labeled, Rating, ReaderSettings, Reject, Remark, Verdict
 from curate.readers.drafts import Messages, Refusal
 from curate.readers.fields import Fields, Unreadable, kind_of
 from curate.readers.rows import IsRecord, Row, inspect_rows, rows_of
@@ -83,7 +83,7 @@ class LabelReader:
         """
         return inspect_rows(path)
 
-    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Labeled | Reject]:
+    def __call__(self, path: Path, settings: ReaderSettings) -> Iterator[Labeled | Reject | Remark]:
         """Everything in the file at PATH.
 
         Raises BadInput if nothing in it could be a record.
@@ -98,6 +98,11 @@ class LabelReader:
             for one in self._told(row, around):
                 number += 1
                 yield _placed(one, number, row)
+        if around.elsewhere.n_stand_ins:
+            yield Remark(
+                f"texts that are in no file, stood in for {around.elsewhere.n_stand_ins:,} times:"
+                " count their labels, and train on none of them"
+            )
 
     def _told(self, row: Row, around: Around) -> list[Told | Refusal]:
         try:

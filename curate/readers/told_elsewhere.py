@@ -31,6 +31,8 @@ class Elsewhere:
     _questions: dict[str, tuple[Messages, ...]] = field(default_factory=dict)
     _answers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _generations: dict[tuple[str, str], str] = field(default_factory=dict)
+    n_stand_ins: int = 0
+    """How often a text was stood in for."""
     _is_read: bool = False
 
     def question(self, question_id: str) -> Messages:
@@ -70,6 +72,7 @@ class Elsewhere:
         """
         if not self.has_stand_ins:
             raise Unreadable(f"the text of the {name.split(maxsplit=1)[0]} is not in the file; {WITH}")
+        self.n_stand_ins += 1
         return f"[{name}: {MISSING}]"
 
     def is_stand_in(self, text: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from curate.detect import detect
 from curate.ingest import IngestSettings, ingest_files
-from curate.reader import READERS, Labeled, ReaderSettings, Reject
+from curate.reader import READERS, Labeled, ReaderSettings, Reject, Remark
 from curate.trace import trace
 from store.db import Store
 from store.errors import BadSettings
@@ -32,7 +32,8 @@ class Reading:
     ) -> list[Labeled | Reject]:
         path = self.folder / name
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return list(READERS.load(reader)(path, ReaderSettings(**asked)))  # type: ignore[arg-type]
+        items = READERS.load(reader)(path, ReaderSettings(**asked))
+        return [item for item in items if isinstance(item, Labeled | Reject)]
 
     def one(self, reader: str, record: object, **asked: Any) -> Labeled:
         (item,) = self.all(reader, record, **asked)
@@ -549,6 +550,12 @@ class TestVicunaEval:
         )
         item = read.one("vicuna-eval", record, name=self.NAME, stand_ins=True)
         assert texts(item)[0] == "[answer of m to question 1: its text is not in the file]"
+
+    def test_how_often_texts_were_stood_in_for_is_said(self, read: Reading, tmp_path: Path) -> None:
+        read.one("vicuna-eval", {**self.REVIEW, "score": 1}, name=self.NAME, stand_ins=True)
+        *_, last = READERS.load("vicuna-eval")(tmp_path / self.NAME, ReaderSettings(stand_ins=True))
+        assert isinstance(last, Remark)
+        assert "stood in for 3 times" in last.text
 
     def test_generations_say_in_their_name_how_they_were_drawn(self, read: Reading) -> None:
         record = {"question_id": 1, "text": "Name a prime.", "generation": "Nine."}
