@@ -13,8 +13,8 @@ check: ## the fast part of `test`: linters, types, import rules
 bench: ## our figures beside the peers', in one run
 	scripts/bench
 
-help-texts: ## write the command help in the README anew
-	.venv/bin/cog -r -I scripts README.md docs/store.md
+help-texts: ## write the command help in the docs anew
+	.venv/bin/cog -r -I scripts docs/commands.md docs/store.md
 
 golden: ## write the golden files anew; the diff is the review
 	.venv/bin/python -m pytest -m "not slow" --rewrite-golden

@@ -1,4 +1,4 @@
-"""The help of every command, for the README; `cog` puts it there and checks that it is current."""
+"""The help of every command, for docs/commands.md; `cog` puts it there and checks that it is current."""
 
 from collections.abc import Iterator
 
@@ -9,18 +9,24 @@ WIDTH = 100
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    """Every console script and its subcommands: (words to type, command)."""
+    """Every command that does something: (words to type, command)."""
     from curate.cli import cli as curate
     from label.cli import cli as label
     from train.cli import cli as train
     from tui.cli import review
 
     for name, top in (("curate", curate), ("label", label), ("train", train), ("review", review)):
-        if isinstance(top, click.Group):
-            for sub in top.list_commands(click.Context(top)):
-                yield f"{name} {sub}", top.commands[sub]
-        else:
-            yield name, top
+        yield from _below(name, top)
+
+
+def _below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    if command.invoke_without_command:
+        yield words, command
+    for name in command.list_commands(click.Context(command)):
+        yield from _below(f"{words} {name}", command.commands[name])
 
 
 def help_of(words: str, command: click.Command) -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 from itertools import takewhile
+from pathlib import Path
 
 import click
 import pytest
@@ -63,3 +64,18 @@ def test_the_page_ends_with_examples_that_can_be_typed(words: str, command: clic
     for line in shown:
         assert line.startswith(words.split(maxsplit=1)[0]), line
         parse(line)
+
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def readme_lines() -> list[str]:
+    """The command lines of the README, comments left off."""
+    lines = [line.removeprefix("$ ") for line in README.read_text().splitlines() if line.startswith("$ ")]
+    words = [part for line in lines for part in line.partition("#  ")[0].partition("# ")[0].split("&&")]
+    return [line.strip() for line in words if line.split()[0] in TOP]
+
+
+@pytest.mark.parametrize("line", readme_lines())
+def test_the_readme_shows_lines_that_can_be_typed(line: str) -> None:
+    parse(line)
