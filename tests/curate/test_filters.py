@@ -7,6 +7,7 @@ import pytest
 
 from curate.filter import FILTERS, Filter, StoreFilter
 from curate.filter_options import choose, make, pipeline
+from curate.filters.language import fallback
 from curate.filters.pii import PersonalData, is_iban, is_luhn
 from curate.filters.truncated import is_cut
 from store.errors import BadSettings, UnknownName
@@ -227,6 +228,14 @@ def test_languages_that_are_not_kept_are_dropped() -> None:
     ]
     assert dropped("language", talks) == {1: "de", 2: "zh"}
     assert dropped("language", talks, keep=["de", "en"]) == {2: "zh"}
+
+
+def test_the_other_detector_does_as_well() -> None:
+    guess = fallback()
+    assert guess("Das Wetter in den Bergen ändert sich schnell, nimm also einen Mantel mit.")[0] == "de"
+    language, score = guess("The weather in the mountains changes quickly, so take a coat with you.")
+    assert language == "en"
+    assert 0.5 < score <= 1
 
 
 def test_check_digits_are_checked() -> None:
