@@ -267,7 +267,7 @@ def stats(
 
     With --preferences a line is a source that prefers: its pairs are the verdicts that somebody won, both
     orders taken together, or, where a source only rates, two answers to one prompt whose mean ratings differ
-    (verbosity and complexity left out).
+    (verbosity and complexity left out, and answers whose ratings could not all be read).
 
     \b
     Examples:

@@ -1,7 +1,8 @@
 -- The columns of RLHF Workflow, Table 5, by source: prompts, mean lengths, who completed, who annotated, pairs.
 -- Pairs are verdicts that somebody won, all orders taken together; in a source that only rates, two answers to
--- one prompt whose mean rating by one labeler differs (verbosity and complexity are no merits). `lengths` holds
--- the length of every message; a prompt is as long as its turns together.
+-- one prompt whose mean rating by one labeler differs. An answer whose ratings could not all be read has no mean,
+-- and verbosity and complexity are no merits. `lengths` holds the length of every message; a prompt is as long
+-- as its turns together.
 WITH RECURSIVE verdicts AS (
     SELECT
         source_id,
@@ -24,12 +25,12 @@ rated AS (
     FROM current_ratings AS ratings
     JOIN messages
         ON messages.message_id = ratings.response_id
-    WHERE ratings.state = 'done'
-        AND ratings.source_id IS NOT NULL
+    WHERE ratings.source_id IS NOT NULL
         AND ratings.source_id NOT IN (SELECT source_id FROM comparisons WHERE source_id IS NOT NULL)
         AND ratings.aspect NOT IN ('verbosity', 'complexity')
         AND messages.parent_id IS NOT NULL
     GROUP BY ratings.source_id, ratings.labeler, ratings.template, messages.parent_id, ratings.response_id
+    HAVING bool_and(ratings.state = 'done')
 ),
 -- How many answers of its prompt an answer beats and is beaten by.
 placed AS (
