@@ -37,7 +37,8 @@ class AskBatches:
         return outcome
 
     async def close(self) -> None:
-        """End the batch under way."""
+        """End the batch under way, and begin no other."""
+        self._waiting.clear()
         if self._worker is not None and not self._worker.done():
             self._give_up()
             await asyncio.gather(self._worker, return_exceptions=True)

@@ -1,5 +1,6 @@
 """Samplers without a server: transformers with a tiny random Llama, the offline policy; and our templates."""
 
+import asyncio
 import json
 import os
 import threading
@@ -8,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from label.batches_of_asks import AskBatches
 from label.cli import cli
 from label.offline_world import CREATURES, Question, rate
 from label.prompt_tokens import PromptTokens
-from label.sampler import Ask, SamplerChoice, Sampling, open_sampler
+from label.sampler import Ask, Drawn, Reply, SamplerChoice, Sampling, open_sampler
 from label.samplers.offline import answer
 from store.console import run_command
 from store.errors import BadInput, BadSettings
@@ -185,6 +187,29 @@ def test_a_model_that_is_told_to_stop_ends_its_batch_soon(folder) -> None:
     (ids,) = decode(model, [Row([3, 4], 1, 1.0, 50)], end_ids=[1], top_p=1, top_k=0, is_given_up=stop)
     assert len(ids) == 1
     assert torch.is_grad_enabled()
+
+
+def test_after_an_interruption_no_further_batch_is_begun() -> None:
+    begun: list[int] = []
+    is_given_up = threading.Event()
+
+    def answer_slowly(asks):
+        begun.append(len(asks))
+        is_given_up.wait(20)
+        return [Reply((Drawn("x", "stop", 1),)) for _ in asks]
+
+    async def drive() -> None:
+        batches = AskBatches(answer_slowly, 1, is_given_up.set)
+        ask = Ask("p", (("user", "?"),), Sampling(0.7), 0, 1, 0)
+        waiting = [asyncio.create_task(batches.draw(ask)) for _ in range(5)]
+        while not begun:
+            await asyncio.sleep(0.01)
+        for one in waiting:
+            one.cancel()
+        await batches.close()
+
+    asyncio.run(drive())
+    assert begun == [1]
 
 
 def test_the_openchat_template_makes_a_space_and_exactly_one_is_taken_off(
