@@ -73,7 +73,9 @@ Examples:
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write accuracies and heatmaps as PNG."
 )
-@click.option("--judge-template", default="pair-reference/1", show_default=True, help="What a judge is told.")
+@click.option(
+    "--judge-template", metavar="NAME", help="What a judge is told.  [default: what fits --judge-scale]"
+)
 @click.option("--judge-scale", default="binary", show_default=True, help="What a judge may answer.")
 @click.option("--base-url", multiple=True, metavar="URL", help="The judge's server; several share the work.")
 @click.option(
@@ -182,25 +184,27 @@ def _contenders(options: dict[str, Any]) -> "Sequence[Contender]":
 
 def _judge(name: str, options: dict[str, Any]) -> "JudgeContender":
     from label.chat import open_chat_model
+    from label.comparison_job import template_for
     from label.engine.prices import price_of
     from store.config import Limits, Price, load_config
     from train.judge_contender import JudgeContender, JudgeSettings
 
     config = load_config()
     model = open_chat_model(name, list(options["base_url"]) or None)
-    model.check()
     price_in, price_out = options["price_in"], options["price_out"]
     if (price_in is None) != (price_out is None):
         raise BadSettings("--price-in and --price-out go together")
     given = None if price_in is None else Price(price_in, price_out)
     settings = JudgeSettings(
         price=price_of(model.model, model.base_url, given, config.prices),
-        template=options["judge_template"],
+        template=options["judge_template"] or template_for(options["judge_scale"]),
         scale=options["judge_scale"],
         max_cost_usd=options["max_cost"],
         limits=config.limits.get(model.model, Limits()),
     )
-    return JudgeContender(model, settings)
+    judge = JudgeContender(model, settings)
+    judge.check()
+    return judge
 
 
 def _echo_report(report: "EvaluationReport") -> None:

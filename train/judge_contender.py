@@ -4,9 +4,11 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from label.chat import ChatModel, ChatRequest, request_key
 from label.compared import PairQuestion
+from label.comparison_job import CompareSettings, question_of
 from label.engine.budget import Budget
 from label.engine.calls import Caller, Completion
 from label.engine.clock import LoopClock
@@ -14,9 +16,8 @@ from label.engine.durable import GroupCommit
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.judge import ending_on_sigterm
-from label.pair_prompt import pair_prompt, show_pair
+from label.pair_prompt import show_pair
 from label.preference_model import Contest
-from label.scales import scale_of
 from label.stored_verdicts import sign
 from label.turns import known_completions
 from label.verdict import Opinion, opinion_of
@@ -45,7 +46,7 @@ class JudgeSettings:
     timeout_s: float = 120.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JudgeContender:
     """A prompted judge: an answer wins where both orders say so, or one says so and the other ties."""
 
@@ -104,7 +105,7 @@ class JudgeContender:
     async def _margins(
         self, contests: Sequence[Contest], caller: Caller, store: Store
     ) -> Mapping[Contest, float]:
-        question = self._question()
+        question = self._question
         orders = dict.fromkeys(order for one in contests for order in (one, one.swapped()))
         requests = {
             one: question.first(show_pair(question.prompt.name, one.prompt, one.first, one.second))
@@ -120,14 +121,23 @@ class JudgeContender:
             }
         said = {key: task.result().signed_margin for key, task in tasks.items()}
         found = {one: said[request_key(request)] for one, request in requests.items()}
-        return {one: _margin(found, one) for one in contests}
+        is_probability = question.scale.is_probability
+        return {one: _margin(found, one, is_probability=is_probability) for one in contests}
 
+    @cached_property
     def _question(self) -> PairQuestion:
-        scale = scale_of(self.settings.scale)
-        sampling = self.model.sampling(self.settings.temperature, self.settings.max_tokens)
-        return PairQuestion(
-            self.model, pair_prompt(self.settings.template), scale, "both", sampling, self.name
+        settings = CompareSettings(
+            scale=self.settings.scale,
+            template=self.settings.template,
+            temperature=self.settings.temperature,
+            max_tokens=self.settings.max_tokens,
         )
+        return question_of(self.model, settings, self.name)
+
+    def check(self) -> None:
+        """Raises a RequestError if the judge cannot be asked this way."""
+        self.model.check()
+        _ = self._question
 
 
 def _known(store: Store, requests: Sequence[ChatRequest]) -> dict[str, Completion]:
@@ -139,18 +149,21 @@ async def _opinion(request: ChatRequest, question: PairQuestion, caller: Caller,
     """The judge's verdict, with one more call if the first reply cannot be read."""
     completion = await caller.complete(request)
     opinion = opinion_of(completion, question.scale)
-    if opinion.state != "unparsed":
+    if opinion.state != "unparsed" or question.prompt.is_label_only:
         return opinion
     again = question.again(request, completion.reply or "")
     caller.remember(_known(store, [again]))
     return opinion_of(await caller.complete(again), question.scale)
 
 
-def _margin(found: Mapping[Contest, float | None], one: Contest) -> float:
-    """The two orders together, positive where the first wins: orders that contradict each other are a tie."""
+def _margin(found: Mapping[Contest, float | None], one: Contest, *, is_probability: bool) -> float:
+    """The two orders together, positive where the first wins.
+
+    Verdicts that contradict each other are a tie; probabilities are averaged.
+    """
     if one not in found:
         return 0.0  # identical answers
     upright, swapped = found[one], found[one.swapped()]
     if upright is None or swapped is None:
         return float("nan")
-    return float(sign(upright) - sign(swapped))
+    return upright - swapped if is_probability else float(sign(upright) - sign(swapped))

@@ -50,6 +50,10 @@ def read_values(model: Any, batch: Sequence[Sequence[int]], before: "Prefix | No
     return model.score(last.float())[:, 0]
 
 
+CHANGING_ROPE = ("dynamic", "longrope")
+"""Position codes that differ with the length of what is read: a beginning read alone is not the same beginning."""
+
+
 class Prefix:
     """The beginning that several rows share, read once: responses to one prompt share all of it."""
 
@@ -77,6 +81,7 @@ def can_share_prefixes(model: Any) -> bool:
     """Whether every layer of the model sees all that was before, and keeps it as keys and values."""
     config = model.config.get_text_config()
     layers = getattr(config, "layer_types", None) or ()
+    rope = getattr(config, "rope_parameters", None) or {}
     is_sliding = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     return bool(
         has_token_head(model)
@@ -85,6 +90,7 @@ def can_share_prefixes(model: Any) -> bool:
         and not (is_sliding and not layers)
         and not getattr(model, "_is_stateful", False)
         and hasattr(config, "num_key_value_heads")
+        and rope.get("rope_type") not in CHANGING_ROPE
     )
 
 

@@ -227,7 +227,10 @@ def test_a_prompt_read_once_for_all_its_responses_changes_no_number(reward_folde
 def test_what_sees_only_a_window_is_not_read_from_a_shared_beginning(tmp_path, reward_folder) -> None:
     from transformers import AutoTokenizer, MistralConfig, MistralForSequenceClassification
 
-    assert can_share_prefixes(load_classifier(reward_folder, "float32"))
+    model = load_classifier(reward_folder, "float32")
+    assert can_share_prefixes(model)
+    model.config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10_000.0}
+    assert not can_share_prefixes(model)
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = MistralConfig(vocab_size=300, num_key_value_heads=2, num_labels=1, sliding_window=16, **shape)
     MistralForSequenceClassification(config).save_pretrained(tmp_path / "sliding")

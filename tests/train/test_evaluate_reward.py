@@ -175,10 +175,18 @@ def test_three_kinds_of_models_stand_side_by_side_and_a_judge_is_asked_once(tmp_
         assert reading.rows("SELECT count(*), count(DISTINCT request_key) FROM completions") == [(4, 4)]
         kept = [
             json.loads(counts)
-            for (counts,) in reading.rows("SELECT counts FROM current_runs ORDER BY run_id")
+            for (counts,) in reading.rows("SELECT counts FROM current_runs ORDER BY started_at")
         ]
     assert [one["contenders"][0]["kind"] for one in kept] == ["reward_model", "judge", "judge"]
     assert kept[0]["results"] == alone["results"]
+
+
+def test_a_judge_may_be_asked_for_probabilities(tmp_path, world, capsys) -> None:
+    options = ["--judge", "offline", "--judge-scale", "logprob", "--json"]
+    assert evaluate(tmp_path / "s.duckdb", str(world), *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["results"][-1]["value"] == pytest.approx(2.5 / 3)
+    assert result["contenders"][0]["revision"].endswith("on logprob")
 
 
 def test_a_reward_and_a_preference_model_are_evaluated_together(
@@ -320,6 +328,7 @@ def test_the_length_bias_is_pearsons_r_of_stored_rewards(tmp_path, world, capsys
         (["FILE", "--comparisons", "gpt-4", "--model", "offline"], "one of the three"),
         (["FILE", "--model", "offline", "--prefer", "offline"], "two of the models are called 'offline'"),
         (["FILE", "--model", "nowhere"], "nowhere holds no model"),
+        (["FILE", "--judge", "offline", "--judge-scale", "camels"], "did you mean 'camels5'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(
