@@ -81,21 +81,35 @@ Examples:
 @click.option("--log-every", default=10, show_default=True, help="Steps between two lines of metrics.")
 @click.option("--save-every", default=200, show_default=True, help="Steps between two checkpoints.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time.")
+@click.option("--plot", "has_plot", is_flag=True, help="Plot the loss at the end.")
 @store_option
 @json_option
 def run(
-    recipe: str, *, data: Path, model: Path, out: Path, store_path: Path, as_json: bool, **options: Any
+    recipe: str,
+    *,
+    data: Path,
+    model: Path,
+    out: Path,
+    has_plot: bool,
+    store_path: Path,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train with RECIPE (crlft, sft, rsft, rm, pm, dpo, kto) on exported files; the model is left in OUT/model.
 
     What is not said comes from a preset, a row of one of the papers' tables. The same command again goes on
-    from the last checkpoint. Where the store exists, the run is noted in it.
+    from the last checkpoint. Where the store exists, the run is noted in it. Where TRL alone could do the
+    run, OUT/trl.yaml says how.
     """
     from train.launch import run_noted
+    from train.loss_plot import loss_plot
+    from train.run_settings import RunFiles
 
     settings = _settings(recipe, str(model), options)
     report = run_noted(store_path, data, out, settings)
     _print_run(report, as_json=as_json)
+    if has_plot and not as_json and (drawn := loss_plot(RunFiles(out).metrics)) is not None:
+        echo(drawn)
 
 
 def _settings(recipe: str, model: str, options: dict[str, Any]) -> "RunSettings":

@@ -26,6 +26,7 @@ from train.file_rows import Export, open_export
 from train.prepare import Prepared, export_sha256, prepare_rows
 from train.prepare_pairs import prepare_labelled_rows, prepare_policy_pairs, prepare_reward_rows
 from train.run_settings import RunFiles, RunSettings
+from train.trl_file import write_trl_file
 
 POLL_S = 0.2
 LAST_LINES = 3
@@ -93,6 +94,7 @@ def run_recipe(data: Path, out: Path, settings: RunSettings) -> RunReport:
         if finished is not None:
             return _report(files, finished, was_finished=True)
         prepared = _prepared(export, settings, files)
+        write_trl_file(settings, export, out)
         _train(files, settings, prepared, lock)
     result = files.read_result()
     if result is None:
