@@ -347,6 +347,10 @@ FROM (
         'conversation' AS origin
     FROM as_of.messages AS messages
     WHERE messages.role = 'assistant' AND messages.parent_id IS NOT NULL
+        AND (
+            messages.message_id NOT IN (SELECT response_id FROM as_of.samples)
+            OR messages.message_id IN (SELECT unnest(message_ids) FROM as_of.conversations)
+        )
     UNION ALL
     SELECT prompt_id, response_id, count(*) AS n_draws, policy AS origin
     FROM as_of.samples

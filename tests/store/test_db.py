@@ -163,3 +163,46 @@ def test_threads_of_one_process_take_turns(store: Store, mark_row: Row) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, (0, 100, 200, 300)))
     assert marks(store) == 40
+
+
+def test_a_response_set_says_who_gave_each_response(store: Store) -> None:
+    prompt, written, drawn, both = (f"00000000-0000-0000-0000-00000000000{n}" for n in range(1, 5))
+    message = {"role": "assistant", "parent_id": prompt, "depth": 1}
+    question = {"message_id": prompt, "role": "user", "content": "?", "depth": 0}
+    conversation = {
+        "line": 1,
+        "byte_offset": 0,
+        "reader": "r",
+        "external_id": "",
+        "model": "",
+        "occurrence": 0,
+    }
+    draw = {"prompt_id": prompt, "policy": "sft", "sampling": "{}", "finish_reason": "stop"}
+    with store.write() as writing:
+        writing.append(
+            "messages",
+            [question, *({**message, "message_id": one, "content": one} for one in (written, drawn, both))],
+        )
+        writing.append(
+            "conversations",
+            [
+                {
+                    **conversation,
+                    "conversation_id": one,
+                    "leaf_id": one,
+                    "message_ids": [prompt, one],
+                    "source_id": prompt,
+                    "record_numbers": [1],
+                }
+                for one in (written, both)
+            ],
+        )
+        writing.append(
+            "samples",
+            [{**draw, "response_id": one, "sample_index": n} for n, one in enumerate((drawn, both, both))],
+        )
+    with store.read() as reading:
+        rows = reading.rows(
+            "SELECT CAST(response_id AS VARCHAR), n_draws, source FROM response_sets ORDER BY 1"
+        )
+    assert rows == [(written, 0, "conversation"), (drawn, 1, "sft"), (both, 2, "conversation, sft")]
