@@ -1,4 +1,4 @@
-"""`label pairs`."""
+"""`label pairs`, and `label gather`, which puts what it chose together."""
 
 from dataclasses import fields
 from functools import reduce, wraps
@@ -189,4 +189,36 @@ def _kept_in_words(name: str, kept: "Kept | None") -> str:
     return f"{words} {name}@v{kept.version}"
 
 
-COMMANDS = (pairs,)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  label gather history-2 iter-1 iter-2
+  label gather history-1 offline-pairs iter-1 --json
+""",
+)
+@click.argument("name")
+@click.argument("parts", nargs=-1, required=True, metavar="SELECTION...")
+@wait_option
+@json_option
+@store_option
+def gather(*, name: str, parts: tuple[str, ...], wait_s: float, as_json: bool, store_path: Path) -> None:
+    """Put the pairs of several selections together as the selection NAME.
+
+    A pair that several of them hold comes once, with the scores of the first. Asking again writes nothing.
+    """
+    from label.gather import gather_pairs
+    from store.db import Store
+    from store.selections import check_name
+
+    check_name(name)
+    gathered = gather_pairs(Store(store_path, wait_s=wait_s), name, parts)
+    if as_json:
+        echo_json({"name": name, **gathered.as_json()})
+        return
+    words = "kept as" if gathered.is_new else "nothing new:"
+    repeated = f" ({gathered.repeated} came more than once)" if gathered.repeated else ""
+    echo(f"{gathered.pairs} pairs{repeated}; {words} {name}@v{gathered.version}")
+
+
+COMMANDS = (pairs, gather)

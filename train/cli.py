@@ -1,4 +1,4 @@
-"""The `train` command: export, check, run."""
+"""The `train` command: export, check, run, evaluate, iterate."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from store.console import (
 from store.errors import CheckFailed
 from train.cli_evaluate import evaluate
 from train.cli_export import export
+from train.cli_iterate import iterate
 from train.cli_run import run
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
         echo("✓ no faults")
 
 
-for command in (export, run, evaluate):
+for command in (export, run, evaluate, iterate):
     cli.add_command(command)
 
 main = main_of(cli)

@@ -88,7 +88,7 @@ def run_recipe(data: Path, out: Path, settings: RunSettings) -> RunReport:
     settings = replace(settings, data_sha256=export_sha256(export))
     files = RunFiles(out)
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out) as lock:
+    with alone(out) as lock:
         _settle(files, settings)
         finished = files.read_result()
         if finished is not None:
@@ -121,7 +121,7 @@ def _report(files: RunFiles, result: dict[str, Any], *, was_finished: bool) -> R
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[IO[str]]:
+def alone(out: Path) -> Iterator[IO[str]]:
     """Keep other runs out of OUT; the child inherits the lock and keeps it if we are killed."""
     with (out / "run.lock").open("w", encoding="utf-8") as lock:
         try:
