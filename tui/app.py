@@ -10,11 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import WorkType
 
+from tui.browse_data import BrowseData
 from tui.desk import Desk
 from tui.events import StoreChanged
 from tui.query import Filter
 from tui.review_data import News, ReviewData
 from tui.screens.conversations import ConversationsScreen
+from tui.screens.go import PLACES, GoScreen
 from tui.screens.help import HelpScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT
@@ -39,12 +41,13 @@ class ReviewApp(Desk):
     def __init__(
         self,
         data: ReviewData,
+        browse: BrowseData,
         *,
         store_name: str = "store",
         wanted: Filter | None = None,
         poll_s: float = POLL_S,
     ) -> None:
-        super().__init__(data)
+        super().__init__(data, browse)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
@@ -77,10 +80,30 @@ class ReviewApp(Desk):
             while news == "more":
                 news = await self.patiently(self.data.refresh)
                 if news != "none":
-                    self.screen_stack[0].post_message(StoreChanged())
+                    self._tell_screens()
         finally:
             self._is_following = False
         self._next_look = time.monotonic() + (REST - 1) * (time.monotonic() - started)
+
+    def _tell_screens(self) -> None:
+        for screen in self.screen_stack:
+            screen.post_message(StoreChanged())
+
+    def action_go(self) -> None:
+        """Ask where to, and go there; only the list of conversations stays underneath."""
+
+        def answered(place: str | None) -> None:
+            if place is not None:
+                self.go_to(place)
+
+        self.push_screen(GoScreen(), answered)
+
+    def go_to(self, place: str) -> None:
+        """Leave every screen but the first and open one."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if (make := PLACES[place].make) is not None:
+            self.push_screen(make())
 
     def action_help(self) -> None:
         """Show what the keys do."""

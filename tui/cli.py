@@ -70,9 +70,14 @@ def _close(data: "StoreReview") -> None:
 
 def _run_app(data: "StoreReview", store_name: str, wanted: "Filter") -> int:
     from tui.app import ReviewApp
+    from tui.store_browse import StoreBrowse
 
-    app = ReviewApp(data, store_name=store_name, wanted=wanted)
-    app.run()
+    browse = StoreBrowse(data)
+    app = ReviewApp(data, browse, store_name=store_name, wanted=wanted)
+    try:
+        app.run()
+    finally:
+        browse.close()
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0

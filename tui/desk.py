@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 from textual.worker import WorkType
 
 from store.errors import PreferablyError, TryLater
+from tui.browse_data import BrowseData
 from tui.events import DecisionSaved
 from tui.review_data import Decision, ReviewData
 from tui.text import one_line
@@ -26,9 +27,10 @@ Result = TypeVar("Result")
 class Desk(App[None]):
     """An app that reads and saves in threads, and waits for a busy store."""
 
-    def __init__(self, data: ReviewData) -> None:
+    def __init__(self, data: ReviewData, browse: BrowseData) -> None:
         super().__init__()
         self.data = data
+        self.browse = browse
         self.failure: PreferablyError | None = None
         """Why the app had to close, if it had to."""
         self._saving = asyncio.Lock()
@@ -157,6 +159,11 @@ class DeskScreen(Screen[None]):
     def data(self) -> ReviewData:
         """Where the screen's contents come from."""
         return self.desk.data
+
+    @property
+    def browse(self) -> BrowseData:
+        """Where the contents of the screens beside conversations and judging come from."""
+        return self.desk.browse
 
     def compose(self) -> ComposeResult:
         """Title, the screen's own widgets, status, keys."""

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from textual.message import Message as Event
 
 from tui.blind import BlindPair
+from tui.listing import Line, Listing
 from tui.query import Filter
+from tui.response_set import ResponseSet
 from tui.review_data import ConversationView, ListRow, PairAuthors, PairTexts, Selection
 
 
@@ -20,6 +22,14 @@ class PageWanted(Event):
 
 class RowChosen(Event):
     """A row of the list was chosen with Enter or the mouse."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__()
+        self.position = position
+
+
+class RowReached(Event):
+    """The cursor of a list moved to a row."""
 
     def __init__(self, position: int) -> None:
         super().__init__()
@@ -89,3 +99,30 @@ class AuthorsArrived(Event):
         super().__init__()
         self.pair = pair
         self.authors = authors
+
+
+class ListingArrived(Event):
+    """What a question found, and the filter it was asked with."""
+
+    def __init__(self, wanted: Filter, listing: Listing) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.listing = listing
+
+
+class LinesArrived(Event):
+    """Lines of a listing, from position FIRST."""
+
+    def __init__(self, listing: Listing, first: int, lines: Sequence[Line]) -> None:
+        super().__init__()
+        self.listing = listing
+        self.first = first
+        self.lines = lines
+
+
+class ResponseSetArrived(Event):
+    """The responses of a prompt."""
+
+    def __init__(self, response_set: ResponseSet) -> None:
+        super().__init__()
+        self.response_set = response_set

@@ -165,7 +165,7 @@ class ListIndex:
     def _append(self, found: "pa.Table") -> None:
         if found.num_rows == 0:
             return
-        ids = _bytes_of(found.column("id"))
+        ids = bytes_of(found.column("id"))
         with self._table_lock, self._con.cursor() as con:
             con.register("found", found)
             con.execute(
@@ -265,7 +265,7 @@ def _piece(reading: "Reading", after: int, size: int) -> tuple[int, int]:
     return reading.version, 0
 
 
-def _bytes_of(column: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":
+def bytes_of(column: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":
     """A column of 16-byte values as an array of (rows, 16)."""
     joined = column.combine_chunks()
     start = joined.offset

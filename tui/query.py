@@ -6,24 +6,46 @@ The same key twice, or a comma, means either; `-class:GPT4` means not; words are
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from store.errors import BadSettings, UnknownName
 
-NAME_KEYS = ("class", "source")
-NUMBER_KEYS = ("rating", "turns")
-WORD_KEYS = {
-    "verdict": {"keep": "verdict = 'keep'", "drop": "verdict = 'drop'", "none": "verdict IS NULL"},
-    "rated": {
-        "complete": "n_rated > 0 AND n_rated = n_answers",
-        "partial": "n_rated > 0 AND n_rated < n_answers",
-        "none": "n_rated = 0",
-    },
-}
-KEYS = (*NAME_KEYS, *NUMBER_KEYS, *WORD_KEYS)
-
 TOKEN = re.compile(r'(-?)(?:([a-z]+)(:|<=|>=|<|>|=))?("[^"]*"|[^\s"]+)')
 RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The keys that a filter of one list may use; each is a column of that list."""
+
+    names: tuple[str, ...] = ()
+    """Columns of text: `key:value`, with * for any characters."""
+    numbers: tuple[str, ...] = ()
+    """Columns of numbers: `key<5`, `key:3..7`."""
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Key → the values it may have, each with its condition."""
+    takes_text: bool = True
+    """Whether other words are searched in the text."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key."""
+        return (*self.names, *self.numbers, *self.words)
+
+
+CONVERSATIONS = Vocabulary(
+    names=("class", "source"),
+    numbers=("rating", "turns"),
+    words={
+        "verdict": {"keep": "verdict = 'keep'", "drop": "verdict = 'drop'", "none": "verdict IS NULL"},
+        "rated": {
+            "complete": "n_rated > 0 AND n_rated = n_answers",
+            "partial": "n_rated > 0 AND n_rated < n_answers",
+            "none": "n_rated = 0",
+        },
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +55,11 @@ class Filter:
     text: str = ""
     """What was typed."""
     where: str = "TRUE"
-    """A condition on the columns class, source, rating, turns, n_rated, n_answers and verdict."""
+    """A condition on the columns of the list."""
     values: tuple[str | float, ...] = ()
     """The parameters of `where`, in order."""
     words: tuple[str, ...] = ()
-    """Texts that must each stand in one of the conversation's messages, whatever the case."""
+    """Texts that must each stand in it, whatever the case."""
 
     @property
     def uses_ratings(self) -> bool:
@@ -55,7 +77,7 @@ class _Part:
     is_negated: bool
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, vocabulary: Vocabulary = CONVERSATIONS) -> Filter:
     """The filter a person typed.
 
     Raises UnknownName for an unknown key, BadSettings for a value that makes no sense.
@@ -64,11 +86,15 @@ def parse_filter(text: str) -> Filter:
     words: list[str] = []
     for negation, key, operator, value in _tokens(text):
         if key:
-            parts.extend(_parts(key, operator, value.strip('"'), is_negated=bool(negation)))
+            parts.extend(_parts(vocabulary, key, operator, value.strip('"'), is_negated=bool(negation)))
         elif negation:
             raise BadSettings(f"-{value}: words cannot be excluded yet; leave the minus out")
-        elif value.rstrip(":<>=") in KEYS and value not in KEYS:
+        elif value.rstrip(":<>=") in vocabulary.keys and value not in vocabulary.keys:
             raise BadSettings(f"{value} needs a value, with no space before it")
+        elif not vocabulary.takes_text:
+            raise BadSettings(
+                f"{value}: this list has no text to search; its keys: {', '.join(vocabulary.keys)}"
+            )
         else:
             words.append(value.strip('"'))
     where, values = _joined(parts)
@@ -82,15 +108,16 @@ def _tokens(text: str) -> list[tuple[str, str, str, str]]:
     return TOKEN.findall(text)
 
 
-def _parts(key: str, operator: str, value: str, *, is_negated: bool) -> list[_Part]:
-    if key not in KEYS:
-        raise UnknownName.of("filter", key, KEYS)
-    if key in NUMBER_KEYS:
+def _parts(vocabulary: Vocabulary, key: str, operator: str, value: str, *, is_negated: bool) -> list[_Part]:
+    if key not in vocabulary.keys:
+        raise UnknownName.of("filter", key, vocabulary.keys)
+    if key in vocabulary.numbers:
         return [_number(key, operator, value, is_negated=is_negated)]
     if operator not in (":", "="):
         raise BadSettings(f"{key}{operator}{value}: {key} is a name; write {key}:{value}")
-    make = _name if key in NAME_KEYS else _word
-    return [make(key, one, is_negated=is_negated) for one in value.split(",")]
+    if key in vocabulary.names:
+        return [_name(key, one, is_negated=is_negated) for one in value.split(",")]
+    return [_word(key, one, vocabulary.words[key], is_negated=is_negated) for one in value.split(",")]
 
 
 def _number(key: str, operator: str, value: str, *, is_negated: bool) -> _Part:
@@ -112,8 +139,7 @@ def _name(key: str, value: str, *, is_negated: bool) -> _Part:
     return _Part(key, f"lower({key}) LIKE ? ESCAPE '\\'", (pattern,), is_negated)
 
 
-def _word(key: str, value: str, *, is_negated: bool) -> _Part:
-    choices = WORD_KEYS[key]
+def _word(key: str, value: str, choices: Mapping[str, str], *, is_negated: bool) -> _Part:
     if value not in choices:
         raise UnknownName.of(key, value, choices)
     return _Part(key, choices[value], (), is_negated)

@@ -2,9 +2,9 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from store.db import Store
@@ -14,6 +14,7 @@ from store.named_sql import named_sql
 from store.runs import Run, run_of, utc_now
 from tui.blind import BlindPair, Vote, in_queue_order, pair_of, undo_row, vote_row
 from tui.list_index import ListIndex
+from tui.message_texts import contents, path_to
 from tui.query import Filter
 from tui.review_data import (
     ConversationView,
@@ -26,18 +27,15 @@ from tui.review_data import (
     Selection,
     Turn,
 )
+from tui.text_search import TextSearch
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from store.db import Reading
 
 READ_WAIT_S = 2.0
 """Reading gives up after this long and says so on screen, then asks again."""
 TEXTS_KEPT = 20_000
 """First lines kept in memory."""
-SEARCH_PIECE = 300_000
-"""Messages searched in one turn."""
 UNDECIDED = "undecided"
 """The verdict that takes a decision back; the views read it as none."""
 
@@ -49,10 +47,10 @@ class StoreReview:
         self.annotator = annotator
         self.is_read_only = store.at is not None
         self._writer = store
-        self._reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
-        self._index = ListIndex(self._reader)
+        self.reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
+        self._index = ListIndex(self.reader)
         self._texts: dict[str, str] = {}
-        self._searches: dict[str, Search] = {}
+        self.search = TextSearch(self.reader, self._index)
         self._history: dict[str, list[Decision]] = {}
         self._pending: dict[str, Decision] = {}
         self._saving = threading.Lock()
@@ -73,7 +71,7 @@ class StoreReview:
 
     def select(self, wanted: Filter) -> Selection:
         """The conversations a filter keeps."""
-        among = self._search(wanted.words) if wanted.words else None
+        among = self.search.conversations(wanted.words) if wanted.words else None
         ids = self._index.select(wanted, among)
         labelling = self._index.labelling
         words = f"{labelling['labeler']}, {labelling['template']}" if labelling else ""
@@ -92,7 +90,7 @@ class StoreReview:
             self._texts.clear()
         versions = [row["version"] for row in wanted]
         span = {"first": min(versions), "last": max(versions)}
-        with self._reader.read() as reading:
+        with self.reader.read() as reading:
             self._take_texts(reading, [row["id"] for row in wanted], {**span, "oldest": span["first"]})
             older = [row["id"] for row in wanted if row["id"] not in self._texts]
             if older:  # messages shared with conversations that were there before
@@ -110,7 +108,7 @@ class StoreReview:
         listed = self._index.columns([conversation_id]).get(conversation_id)
         if listed is None:
             raise UnknownName(f"no conversation {to_text('c1', conversation_id)}")
-        with self._reader.read() as reading:
+        with self.reader.read() as reading:
             place = {"id": conversation_id, "version": listed["version"]}
             path, model, external_id = reading.rows(named_sql("tui", "conversation"), place)[0]
             turns = _turns(reading, path, listed["version"])
@@ -163,7 +161,7 @@ class StoreReview:
 
     def _decided_by_others(self, conversation_id: str) -> Decision:
         run_id = self._run.run_id if self._run else ""
-        with self._reader.read() as reading:
+        with self.reader.read() as reading:
             return _latest_decision(reading, conversation_id, run_id)
 
     def _save_decision(self, conversation_id: str, decision: Decision, evidence: str | None) -> None:
@@ -184,11 +182,11 @@ class StoreReview:
         """Pairs this annotator has neither judged nor skipped."""
         who = {"annotator": self.annotator}
         sets: dict[str, list[str]] = {}
-        for low, high in _id_ranges():
-            with self._reader.read() as reading:
+        for low, high in id_ranges():
+            with self.reader.read() as reading:
                 found = reading.rows(named_sql("tui", "prompts_to_judge"), {"low": low, "high": high})
             sets.update((str(prompt_id), responses) for prompt_id, responses in found)
-        with self._reader.read() as reading:
+        with self.reader.read() as reading:
             judged = {str(row[0]) for row in reading.rows(named_sql("tui", "judged_prompts"), who)}
             skipped = {str(row[0]) for row in reading.rows(named_sql("tui", "skipped_pairs"), who)}
             revealed = {str(row[0]) for row in reading.rows(named_sql("tui", "revealed_pairs"), who)}
@@ -203,15 +201,15 @@ class StoreReview:
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         """What to show of a pair before the vote."""
         answers = [pair.response_a_id, pair.response_b_id]
-        with self._reader.read() as reading:
-            path = _path_to(reading, pair.prompt_id)
-            turns = _contents(reading, [*path, *answers], reading.version)
+        with self.reader.read() as reading:
+            path = path_to(reading, pair.prompt_id)
+            turns = contents(reading, [*path, *answers], reading.version)
         prompt = tuple(turns[step] for step in path)
         return PairTexts(prompt, *(turns[answer].content for answer in answers))
 
     def pair_authors(self, pair: BlindPair) -> PairAuthors:
         """What to reveal of a pair after the vote."""
-        with self._reader.read() as reading:
+        with self.reader.read() as reading:
             names = [
                 _authors(reading, pair.prompt_id, one) for one in (pair.response_a_id, pair.response_b_id)
             ]
@@ -239,71 +237,6 @@ class StoreReview:
         }
         self._run.journal.append("marks", [row])
         self._counts["marks"] += 1
-
-    def _search(self, words: tuple[str, ...]) -> "pa.Table":
-        """The conversations in which every word stands somewhere."""
-        import pyarrow as pa
-
-        sets = [set(self._holding(word).column("id").to_pylist()) for word in words]
-        both = set.intersection(*sets)
-        return pa.table({"id": pa.array(sorted(both), type=pa.binary())})
-
-    def _holding(self, word: str) -> "pa.Table":
-        """The conversations with a message that holds WORD; asked again, only newer messages are searched."""
-        import pyarrow as pa
-
-        search = self._searches.get(word, Search())
-        if search.conversations is not None and search.n_listed == self._index.n_listed:
-            return search.conversations
-        n_listed = self._index.n_listed
-        tables = list(search.messages)
-        searched_to = search.searched_to
-        for last, found in self._matching(word, searched_to + 1):
-            tables.append(found)
-            searched_to = last
-        with self._reader.read() as reading:
-            reading.con.register("found_messages", pa.concat_tables(tables))
-            holders = reading.arrow(named_sql("tui", "holding_conversations"))
-        self._searches[word] = Search(searched_to, tuple(tables), n_listed, holders)
-        return holders
-
-    def _matching(self, word: str, first: int) -> Iterator[tuple[int, "pa.Table"]]:
-        """The messages that hold WORD, in pieces so that writers get their turn in between."""
-        while True:
-            with self._reader.read() as reading:
-                last = _search_end(reading, first)
-                found = reading.arrow(
-                    named_sql("tui", "matching_messages"), {"word": word, "first": first, "last": last}
-                )
-                newest = reading.version
-            yield last, found
-            if last >= newest:
-                return
-            first = last + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What is known of the conversations that hold a word."""
-
-    searched_to: int = -1
-    """Messages written up to this version were searched."""
-    messages: "tuple[pa.Table, ...]" = ()
-    n_listed: int = -1
-    """How many conversations there were when `conversations` was found."""
-    conversations: "pa.Table | None" = None
-
-
-def _search_end(reading: "Reading", first: int) -> int:
-    counts = reading.rows(
-        "SELECT version, count(*) FROM messages WHERE version >= ? GROUP BY version ORDER BY version", [first]
-    )
-    taken = 0
-    for version, count in counts:
-        taken += count
-        if taken >= SEARCH_PIECE:
-            return int(version)
-    return reading.version
 
 
 def _latest_decision(reading: "Reading", conversation_id: str, except_run: str) -> Decision:
@@ -334,35 +267,9 @@ def _turns(reading: "Reading", path: list[str], newest: int) -> tuple[Turn, ...]
     ):
         rating = Rating(labeler, aspect, scale, value, state, explanation)
         ratings.setdefault(response_id, []).append(rating)
-    found = _contents(reading, path, newest)
+    found = contents(reading, path, newest)
     rated = {step: replace(found[step], ratings=tuple(given)) for step, given in ratings.items()}
     return tuple(rated.get(step) or found[step] for step in path)
-
-
-def _contents(reading: "Reading", ids: list[str], newest: int) -> dict[str, Turn]:
-    """Messages by id, none of them written after version NEWEST."""
-    turns: dict[str, Turn] = {}
-    for span in ((newest, newest), (0, newest)):
-        missing = [one for one in ids if one not in turns]
-        if missing:
-            _take_contents(reading, missing, span, turns)
-    return turns
-
-
-def _take_contents(reading: "Reading", ids: list[str], span: tuple[int, int], turns: dict[str, Turn]) -> None:
-    where = {"ids": ids, "first": span[0], "last": span[1]}
-    for version, present in reading.rows(named_sql("tui", "message_versions"), where):
-        for message_id, role, content in reading.rows(
-            named_sql("tui", "contents"), {"ids": present, "version": version}
-        ):
-            turns[message_id] = Turn(message_id, role, content)
-
-
-def _path_to(reading: "Reading", message_id: str) -> list[str]:
-    one = {"id": message_id}
-    rows = reading.rows(named_sql("tui", "path_to"), one) or reading.rows(named_sql("tui", "climb_to"), one)
-    path: list[str] = rows[0][0]
-    return path
 
 
 def _authors(reading: "Reading", prompt_id: str, response_id: str) -> str:
@@ -370,7 +277,7 @@ def _authors(reading: "Reading", prompt_id: str, response_id: str) -> str:
     return "; ".join(row[0] for row in rows) or "unknown"
 
 
-def _id_ranges() -> list[tuple[str, str]]:
+def id_ranges() -> list[tuple[str, str]]:
     """The ids in four ranges, so that no turn is long."""
     quarters = ("0123", "4567", "89ab", "cdef")
     rest, last = "0000000-0000-0000-0000-000000000000", "fffffff-ffff-ffff-ffff-ffffffffffff"

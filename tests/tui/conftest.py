@@ -15,7 +15,9 @@ from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
 from tui.blind import BlindPair, Vote, pair_of
 from tui.desk import DeskScreen
+from tui.listing import Line, Listing, listing_of
 from tui.query import Filter
+from tui.response_set import Response, ResponseSet
 from tui.review_data import (
     ConversationView,
     Decision,
@@ -27,6 +29,7 @@ from tui.review_data import (
     Selection,
     Turn,
 )
+from tui.store_sets import COLUMNS as PROMPT_COLUMNS
 
 NASTY = (
     "[/nope] [citation] [/INST] [bold]not bold[/bold] \x1b[31mred\x1b]0;title\x07 \x1b]52;c;aGk=\x07"
@@ -121,6 +124,54 @@ class FakeReview:
 
     def mark(self, pair: BlindPair, mark: str, note: str = "") -> None:
         self.saved.append(("mark", pair.comparison_id, mark, note))
+
+
+@dataclass
+class FakeBrowse:
+    """BrowseData in memory."""
+
+    sets: dict[str, ResponseSet] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def prompts(self, wanted: Filter) -> Listing:
+        self.asked.append(("prompts", wanted.text))
+        lines = [
+            Line(key, (str(len(one.responses)), "0", "1.000", "2.000", one.prompt[-1].content))
+            for key, one in self.sets.items()
+        ]
+        return listing_of(lines, PROMPT_COLUMNS, f"{len(lines)} prompts")
+
+    def response_set(self, prompt_id: str) -> ResponseSet:
+        return self.sets[prompt_id]
+
+
+def a_response_set(number: int, text: str = "", n: int = 70) -> ResponseSet:
+    """A prompt with N responses; the later, the better, the first two tied, the last one unscored."""
+    responses = tuple(
+        Response(
+            an_id(1000 * number + step),
+            f"the reply {step} of {n} {text}",
+            1 + step % 3,
+            f"policy-{step % 2}{text}",
+            () if step == n - 1 else ((f"rm-one{text}", 0.5 * max(1, step)), (f"rm-two{text}", -float(step))),
+            ((f"gpt-4{text}", 6.0),) if step < 3 else (),
+            10 + step,
+        )
+        for step in range(n)
+    )
+    return ResponseSet(an_id(number), (Turn(an_id(number), "user", f"prompt {number} {text}"),), responses)
+
+
+@pytest.fixture
+def browse() -> FakeBrowse:
+    """Two prompts with seventy responses each."""
+    return FakeBrowse({an_id(number): a_response_set(number) for number in (900, 901)})
+
+
+@pytest.fixture(name="a_response_set")
+def a_response_set_fixture() -> Callable[..., ResponseSet]:
+    """A function that makes a response set."""
+    return a_response_set
 
 
 def _holds(view: ConversationView, words: Sequence[str]) -> bool:
@@ -220,9 +271,15 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
         await settle(pilot)
 
 
-def drive(data: object, steps: Steps, size: tuple[int, int] = (80, 24), **options: object) -> WatchedApp:
-    """Run the real app over DATA without a terminal and do STEPS."""
-    app = WatchedApp(data, **{"poll_s": 3600.0, **options})
+def drive(
+    data: object,
+    steps: Steps,
+    size: tuple[int, int] = (80, 24),
+    browse: object | None = None,
+    **options: object,
+) -> WatchedApp:
+    """Run the real app over DATA and BROWSE without a terminal and do STEPS."""
+    app = WatchedApp(data, browse or FakeBrowse(), **{"poll_s": 3600.0, **options})
 
     async def run() -> None:
         async with app.run_test(size=size) as pilot:

@@ -27,18 +27,41 @@ def poisoned(fake, nasty, a_conversation):
     return fake
 
 
+@pytest.fixture
+def poisoned_browse(browse, nasty, a_response_set):
+    """The store of `browse`, with text made to break a screen in every field."""
+    browse.sets = {key: a_response_set(900, nasty) for key in browse.sets}
+    return browse
+
+
+TOUR = (
+    ("g", "p"),
+    ("enter",),
+    ("end", "up"),
+    ("r",),
+    ("space", "home", "w"),
+    ("w",),
+    ("escape", "p"),
+    ("escape", "g"),
+)
+"""Keys that show every screen beside conversations and judging, one after the other."""
+
+
 async def visit_every_screen(pilot, press):
+    for keys in TOUR:
+        await press(pilot, *keys)
+    await press(pilot, "c")
     await press(pilot, "enter", "down", "r", "escape", "end", "escape", "b", "c", "escape", "2", "escape")
     await press(pilot, "question_mark", "escape", "slash")
     await pilot.press(*"[/nope]")
     await press(pilot, "enter")
 
 
-def test_no_control_character_reaches_the_terminal_on_any_screen(poisoned, driving, looking):
+def test_no_control_character_reaches_the_terminal_on_any_screen(poisoned, poisoned_browse, driving, looking):
     async def steps(pilot):
         await visit_every_screen(pilot, looking.press)
 
-    app = driving(poisoned, steps, size=(140, 40))
+    app = driving(poisoned, steps, size=(140, 40), browse=poisoned_browse)
     assert len(app.frames) > 10
     for frame in app.frames:
         for char in "".join(frame):
@@ -50,7 +73,7 @@ def test_no_control_character_reaches_the_terminal_on_any_screen(poisoned, drivi
     assert "⟨U+009B⟩" in shown
 
 
-def test_markup_in_data_is_shown_as_it_is(poisoned, driving, looking):
+def test_markup_in_data_is_shown_as_it_is(poisoned, poisoned_browse, driving, looking):
     async def steps(pilot):
         await looking.press(pilot, "enter")
         shown = looking.frame(pilot.app)
@@ -58,8 +81,13 @@ def test_markup_in_data_is_shown_as_it_is(poisoned, driving, looking):
         await looking.press(pilot, "escape", "b")
         shown = looking.frame(pilot.app)
         assert all(piece in shown for piece in MARKUP)
+        await looking.press(pilot, "escape")
+        for keys in TOUR[:-1]:
+            await looking.press(pilot, *keys)
+            shown = looking.frame(pilot.app)
+            assert all(piece in shown.replace("⟦", "").replace("⟧", "") for piece in MARKUP), keys
 
-    driving(poisoned, steps, size=(200, 40))
+    driving(poisoned, steps, size=(200, 40), browse=poisoned_browse)
 
 
 def luminance(color: tuple[int, int, int]) -> float:
@@ -94,7 +122,7 @@ def poor_pairs(strips) -> set[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
-def test_every_text_on_every_screen_has_enough_contrast(fake, driving, looking, theme):
+def test_every_text_on_every_screen_has_enough_contrast(fake, browse, driving, looking, theme):
     fake.conversations[1] = replace(fake.conversations[1], decision=Decision("drop", "", "lee"))
     fake.conversations[2] = replace(fake.conversations[2], decision=Decision("keep", "", "lee"))
 
@@ -113,8 +141,12 @@ def test_every_text_on_every_screen_has_enough_contrast(fake, driving, looking, 
             assert poor_pairs(looking.strips(pilot.app)) == set()
         await looking.press(pilot, "escape", "escape", "slash")
         assert poor_pairs(looking.strips(pilot.app)) == set()
+        await looking.press(pilot, "escape")
+        for keys in TOUR:
+            await looking.press(pilot, *keys)
+            assert poor_pairs(looking.strips(pilot.app)) == set(), keys
 
-    driving(fake, steps)
+    driving(fake, steps, browse=browse)
 
 
 def test_a_key_changes_between_dark_and_light(fake, driving, looking):

@@ -28,7 +28,8 @@ class ConversationsScreen(DeskScreen):
         Binding("k", "decide('keep')", "Keep"),
         Binding("d", "decide('drop')", "Drop"),
         Binding("u,backspace", "undo", "Undo"),
-        Binding("b", "judge", "Judge blind"),
+        Binding("b", "judge", "Judge"),
+        Binding("g", "app.go", "Go to"),
         Binding("q", "app.quit", "Quit"),
         Binding("escape", "to_list", show=False),
     ]

@@ -9,7 +9,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 TEXT = """\
-Everywhere        ? this page · t dark or light · q leave (waits for saves)
+Everywhere        ? this page · g go to another screen · t dark or light
+                  Ctrl+q leave (waits for saves)
 
 Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
   / filter        class:GPT4  source:forum*  rating<5  rating:3..7
@@ -22,6 +23,12 @@ Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
 One conversation  ↑ ↓ PgUp PgDn scroll · ] [ next, previous turn · m more
                   of a long turn · n p next, previous conversation
   k keep · d drop · r give the reason · u or Backspace undo · Escape back
+
+Prompts           Enter opens the responses; / responses>4 draws>10 words
+Responses         ↑ ↓ move; the text under the list is the one at the cursor
+  Enter read it · space mark · w read it beside the marked (or best) one
+  r rank by the next reward model · p read the prompt
+  4=: tied · ⟦only on this side⟧: words the other text does not have
 
 Judging blind     Tab moves between prompt, A and B; arrows scroll
   u i             A acceptable, A not acceptable

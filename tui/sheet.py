@@ -1,0 +1,74 @@
+"""Small columns of many rows in memory, each row with an id, filtered by SQL without a turn at the store."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+
+from tui.list_index import MEMORY, IdList, bytes_of
+from tui.query import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+
+class Sheet:
+    """A table of rows by id; safe to use from several threads."""
+
+    def __init__(self, columns: str, order: str) -> None:
+        """COLUMNS as in CREATE TABLE, the first of them `id UUID`; ORDER as in ORDER BY."""
+        self._order = order
+        self._lock = threading.Lock()
+        self._con = duckdb.connect(":memory:", config=MEMORY)
+        self._con.execute("SET enable_progress_bar = false")
+        self._con.execute(f"CREATE TABLE sheet ({columns})")
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            self._con.close()
+
+    def put(self, found: "pa.Table") -> None:
+        """Take rows in (a column `id` of bytes first); those whose id is there replace what was known."""
+        if found.num_rows == 0:
+            return
+        with self._lock, self._con.cursor() as con:
+            con.register("found", found)
+            con.execute("DELETE FROM sheet WHERE id IN (SELECT CAST(id AS UUID) FROM found)")
+            con.execute("INSERT INTO sheet SELECT * REPLACE (CAST(id AS UUID) AS id) FROM found")
+
+    def clear(self) -> None:
+        """Forget every row."""
+        with self._lock, self._con.cursor() as con:
+            con.execute("DELETE FROM sheet")
+
+    def __len__(self) -> int:
+        with self._con.cursor() as con:
+            return int(con.execute("SELECT count(*) FROM sheet").fetchall()[0][0])
+
+    def select(self, wanted: Filter, among: "pa.Table | None" = None) -> IdList:
+        """The ids a filter keeps, in order; of AMONG (a column `id` of bytes) if it is given."""
+        inside = " AND id IN (SELECT CAST(id AS UUID) FROM among)" if among is not None else ""
+        sql = (
+            f"SELECT CAST(id AS BLOB) AS id FROM sheet WHERE ({wanted.where}){inside} ORDER BY {self._order}"
+        )
+        with self._con.cursor() as con:
+            if among is not None:
+                con.register("among", among)
+            table: pa.Table = con.sql(sql, params=list(wanted.values)).to_arrow_table()
+            found = table.column("id")
+        ids = bytes_of(found) if len(found) else np.empty((0, 16), dtype=np.uint8)
+        return IdList(ids, np.arange(len(ids)))
+
+    def rows(self, ids: "Sequence[str]") -> dict[str, dict[str, Any]]:
+        """The columns of some rows by id."""
+        with self._con.cursor() as con:
+            result = con.execute(
+                "SELECT * REPLACE (CAST(id AS VARCHAR) AS id) FROM sheet WHERE id IN (SELECT unnest(?::UUID[]))",
+                [list(ids)],
+            )
+            names = [column[0] for column in result.description]
+            return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}
