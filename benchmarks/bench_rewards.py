@@ -187,7 +187,7 @@ def whole_command(folder: Path, store: Any, name: str) -> tuple[Times, dict[str,
 
     model = open_reward_model(RewardChoice(str(folder)))
     model.check()
-    settings = RewardSettings(name=name)
+    settings = RewardSettings(reward_model=name)
     started = (time.perf_counter(), time.process_time())
     plan = responses_to_score(store, model, settings)
     score_store(store, model, settings, plan=plan, advance=lambda *_, **__: None)

@@ -2,7 +2,7 @@
 
 import click
 
-from curate import cli_choose, cli_clean, cli_filter, cli_formats, cli_ingest
+from curate import cli_choose, cli_classes, cli_clean, cli_filter, cli_formats, cli_ingest, cli_stats
 from curate.cli_store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
@@ -23,8 +23,8 @@ def cli() -> None:
 for command in (
     cli_ingest.ingest,
     cli_formats.formats,
-    cli_ingest.classes,
-    cli_ingest.stats,
+    cli_classes.classes,
+    cli_stats.stats,
     cli_clean.clean,
     cli_filter.filter_,
     *cli_choose.COMMANDS,

@@ -17,7 +17,15 @@ from store.console import (
 )
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate clean
+  curate clean --dry-run --json
+  curate clean html unicode boilerplate disclaimers
+""",
+)
 @click.argument("steps", metavar="[STEP]...", nargs=-1)
 @click.option("--limit", type=click.IntRange(min=1), help="Look at no more than so many conversations.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only count what would change.")
@@ -40,12 +48,6 @@ def clean(
     disclaimers (a first sentence that says what the model is, where an answer follows). Without a STEP: html,
     unicode, boilerplate. A conversation that changes becomes a new one that names where it comes from; ratings
     stay with the old turns. The same command again adds nothing.
-
-    \b
-    Examples:
-      curate clean
-      curate clean --dry-run --json
-      curate clean html unicode boilerplate disclaimers
     """
     from curate.clean import CleanSettings, counts, to_clean
     from curate.clean import clean as clean_store

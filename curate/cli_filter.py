@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from store.db import Store
 
 
-@click.command("filter", context_settings=CONTEXT)
+@click.command(
+    "filter",
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate filter refusal truncated --dry-run
+  curate filter language --set keep=en,de
+  curate filter --pipeline --json
+  curate filter refusal --undo
+  curate filter length --options
+""",
+)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--pipeline", "is_pipeline", is_flag=True, help="Run the filters preferably.toml lists.")
 @click.option(
@@ -65,14 +76,6 @@ def filter_(
     secrets, truncated, turns. Nothing is deleted: a dropped conversation is left out of what follows, with its
     reason and evidence in `curate decisions`, and what a person keeps stays whatever a filter says. A filter
     looks only at conversations it has not seen with the same options.
-
-    \b
-    Examples:
-      curate filter refusal truncated --dry-run
-      curate filter language --set keep=en,de
-      curate filter --pipeline --json
-      curate filter refusal --undo
-      curate filter length --options
     """
     from curate.deciding import Caution
     from curate.filter_options import choose

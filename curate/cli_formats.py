@@ -5,18 +5,20 @@ import click
 from store.console import CONTEXT, echo, echo_json, json_option
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate formats
+  curate formats --json
+""",
+)
 @json_option
 def formats(*, as_json: bool) -> None:
     """List the formats `curate ingest` reads, each with an example row.
 
     All but human-eval are read from whatever holds records with these fields: JSON, JSON Lines, CSV, TSV,
     spreadsheets, Parquet, folders that `datasets` saved. docs/formats.md says which set is of which format.
-
-    \b
-    Examples:
-      curate formats
-      curate formats --json
     """
     from curate.detect import FORMATS
 

@@ -1,4 +1,4 @@
-"""Commands that take data in and say what is there."""
+"""`curate ingest`: files taken in."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -8,27 +8,20 @@ import click
 from curate.reader import Pieces
 from store.console import (
     CONTEXT,
-    at_option,
     echo,
     echo_json,
     json_option,
     note,
     progress,
     store_option,
-    table,
     wait_option,
 )
 
 if TYPE_CHECKING:
-    from curate.classes import ClassReport
     from curate.ingest import FileReport, IngestReport
     from curate.reader import Columns
-    from curate.stats import Group
-    from store.db import Store
 
 REASONS_SHOWN = 5
-LABELS_SHOWN = 10
-NAMES_SHOWN = 2
 MEGABYTE = 1e6
 LABELER_KINDS = ("person", "judge", "reward_model", "rule")
 
@@ -42,7 +35,23 @@ def columns_of(_context: click.Context, _parameter: click.Parameter, value: str 
     return tuple((what.strip(), column.strip()) for what, _, column in pairs)
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  curate ingest auto downloads/ --skip-refused
+  curate ingest sharegpt sharegpt.json
+  curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
+  curate ingest sharegpt pieces.json --pieces join --json
+  curate ingest sharegpt sharegpt.json --dry-run
+  curate ingest columns faq.csv --columns prompt=question,response=reply
+  curate ingest alpaca alpaca_data.json --model-label text-davinci-003
+  curate ingest hh-rlhf helpful-base/train.jsonl.gz
+  curate ingest pairs pairs.jsonl --labeler gpt-4 --labeler-kind judge
+  curate ingest response-sets sets.jsonl --model-label my-policy
+  curate ingest vicuna-eval reviews/ --with questions.jsonl --with answers/
+""",
+)
 @click.argument("reader", metavar="FORMAT")
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -121,20 +130,6 @@ def ingest(
     or zstd), spreadsheets, Parquet, folders that `datasets` saved, or folders of such files. A record that
     cannot be stored goes to the table `rejects` with line, offset and reason; the rest goes in. Ingesting a
     file twice adds nothing, and an interrupted ingest is continued by the same command.
-
-    \b
-    Examples:
-      curate ingest auto downloads/ --skip-refused
-      curate ingest sharegpt sharegpt.json
-      curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
-      curate ingest sharegpt pieces.json --pieces join --json
-      curate ingest sharegpt sharegpt.json --dry-run
-      curate ingest columns faq.csv --columns prompt=question,response=reply
-      curate ingest alpaca alpaca_data.json --model-label text-davinci-003
-      curate ingest hh-rlhf helpful-base/train.jsonl.gz
-      curate ingest pairs pairs.jsonl --labeler gpt-4 --labeler-kind judge
-      curate ingest response-sets sets.jsonl --model-label my-policy
-      curate ingest vicuna-eval reviews/ --with questions.jsonl --with answers/
     """
     from curate.ingest import ingest_files, text_bytes
     from curate.sources import IngestSettings
@@ -232,247 +227,3 @@ def _say_kept_classes(report: "IngestReport") -> None:
             note(
                 f"{file.name}: {known:,} records were stored before or joined; --class changes only new conversations"
             )
-
-
-@click.command(context_settings=CONTEXT)
-@click.option(
-    "--tokenizer",
-    type=click.Path(exists=True, path_type=Path),
-    help="Measure in tokens of the tokenizer in this folder; in words if not given.",
-)
-@click.option(
-    "--preferences",
-    "shows_preferences",
-    is_flag=True,
-    help="Show the preference sets instead, in the columns of RLHF Workflow, Table 5.",
-)
-@store_option
-@at_option
-@wait_option
-@json_option
-def stats(
-    *,
-    tokenizer: Path | None,
-    shows_preferences: bool,
-    store_path: Path,
-    at: str | None,
-    wait_s: float,
-    as_json: bool,
-) -> None:
-    """Show conversations, rounds, turns, mean lengths and who wrote the answers, by source and by class.
-
-    The columns are those of Camels, Table 1, and of Xwin, Table 1. Prompts are the user's turns,
-    completions the assistant's, a conversation both together; a round is an answer to a user's turn.
-    Dropped and superseded conversations are left out.
-
-    With --preferences a line is a source that prefers: its pairs are the verdicts that somebody won, both
-    orders taken together, or, where a source only rates, two answers to one prompt whose mean ratings differ
-    (verbosity and complexity left out, and answers whose ratings could not all be read).
-
-    \b
-    Examples:
-      curate stats
-      curate stats --tokenizer models/llama --json
-      curate stats --preferences
-    """
-    from curate.stats import measure
-    from store.db import Store
-
-    if shows_preferences:
-        _show_preferences(Store(store_path, at=at, wait_s=wait_s), tokenizer, as_json=as_json)
-        return
-    found = measure(Store(store_path, at=at, wait_s=wait_s), tokenizer)
-    if as_json:
-        echo_json(
-            {
-                "unit": found.unit,
-                "sources": [_group_as_dict(group) for group in found.sources],
-                "classes": [_group_as_dict(group) for group in found.classes],
-            }
-        )
-        return
-    for heading, groups in (("source", found.sources), ("class", found.classes)):
-        columns = (
-            *(heading, "conversations", "rounds", f"prompt ({found.unit})", f"completion ({found.unit})"),
-            *("turns", f"conversation ({found.unit})", "sourced from"),
-        )
-        rows = [
-            (
-                *(group.name, group.conversations, group.rounds, group.mean_prompt, group.mean_completion),
-                *(group.turns, group.mean_conversation, group.sourced_from),
-            )
-            for group in groups
-        ]
-        echo(table(columns, rows))
-        echo()
-
-
-def _show_preferences(store: "Store", tokenizer: Path | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from curate.preferences import measure_preferences
-
-    found = measure_preferences(store, tokenizer)
-    if as_json:
-        echo_json({"unit": found.unit, "sources": [asdict(one) for one in found.sources]})
-        return
-    lengths = [f"{name} ({found.unit})" for name in ("prompt", "preferred", "rejected")]
-    rows = [
-        (
-            one.name,
-            one.prompts,
-            one.mean_prompt,
-            one.mean_preferred,
-            one.mean_rejected,
-            _few(one.completers, "writers"),
-            _few(one.annotators, "annotators"),
-            ", ".join(one.annotator_kinds),
-            one.pairs,
-        )
-        for one in found.sources
-    ]
-    echo(table(("source", "prompts", *lengths, "completions by", "annotated by", "kind", "pairs"), rows))
-
-
-def _few(names: list[str], what: str) -> str:
-    """The names, or how many there are."""
-    if len(names) <= NAMES_SHOWN:
-        return ", ".join(names) or "unknown"
-    return f"{len(names):,} {what}"
-
-
-def _group_as_dict(group: "Group") -> dict[str, object]:
-    """The keys say tokens whatever the unit is, so that scripts need not look twice; `unit` says which."""
-    return {
-        "name": group.name,
-        "conversations": group.conversations,
-        "rounds": group.rounds,
-        "mean_prompt_tokens": group.mean_prompt,
-        "mean_completion_tokens": group.mean_completion,
-        "turns": group.turns,
-        "mean_conversation_tokens": group.mean_conversation,
-        "sourced_from": [{"model": label, "conversations": count} for label, count in group.models],
-    }
-
-
-@click.group(context_settings=CONTEXT, invoke_without_command=True)
-@store_option
-@at_option
-@wait_option
-@json_option
-@click.pass_context
-def classes(context: click.Context, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
-    """Show the source classes, or set one.
-
-    A conversation's class follows from its model label: the longest matching pattern decides, and a
-    label that matches none is class unknown, which stays out of a C-RLFT export until it is given a
-    condition and a weight.
-
-    \b
-    Examples:
-      curate classes
-      curate classes set Mixtral --condition GPT4 --weight 0.5 --match "*mixtral*"
-      curate classes set unknown --condition GPT3 --weight 0.1
-    """
-    if context.invoked_subcommand is not None:
-        _refuse_given_options(context)
-        return
-    from curate.classes import show_classes
-    from store.db import Store
-
-    report = show_classes(Store(store_path, at=at, wait_s=wait_s))
-    if as_json:
-        echo_json(_classes_as_dict(report))
-        return
-    rows = [
-        (
-            one.source_class.name,
-            one.source_class.condition,
-            one.source_class.weight,
-            one.source_class.reward,
-            one.conversations,
-            ", ".join(one.source_class.patterns),
-        )
-        for one in report.classes
-    ]
-    echo(table(("class", "condition", "weight", "reward", "conversations", "matches"), rows))
-    _say_unmatched(report)
-
-
-def _refuse_given_options(context: click.Context) -> None:
-    """An option before the subcommand would be lost: say so instead."""
-    given = [
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"give the options after {context.invoked_subcommand!r}, not before it")
-
-
-def _classes_as_dict(report: "ClassReport") -> dict[str, object]:
-    from dataclasses import asdict
-
-    return {
-        "classes": [
-            {**asdict(one.source_class), "conversations": one.conversations} for one in report.classes
-        ],
-        "unmatched": [{"model": model, "conversations": count} for model, count in report.unmatched],
-    }
-
-
-def _say_unmatched(report: "ClassReport") -> None:
-    for model, count in report.unmatched[:LABELS_SHOWN]:
-        label = f"the label {model!r}" if model else "no label"
-        note(f"in no class: {count:,} conversations with {label}")
-    if len(report.unmatched) > LABELS_SHOWN:
-        note(f"and {len(report.unmatched) - LABELS_SHOWN:,} other labels; see: curate classes --json")
-
-
-@classes.command("set", context_settings=CONTEXT)
-@click.argument("name")
-@click.option("--condition", help="Text put before every speaker.")
-@click.option("--weight", type=float, help="Factor of the loss.")
-@click.option("--reward", type=float, help="The coarse reward of the class.")
-@click.option(
-    "--match", "patterns", metavar="GLOB", multiple=True, help="Model labels of the class; repeatable."
-)
-@store_option
-@wait_option
-@json_option
-def set_(
-    *,
-    name: str,
-    condition: str | None,
-    weight: float | None,
-    reward: float | None,
-    patterns: tuple[str, ...],
-    store_path: Path,
-    wait_s: float,
-    as_json: bool,
-) -> None:
-    """Make the class NAME, or change what is given of it.
-
-    \b
-    Examples:
-      curate classes set GPT4 --weight 1.0
-      curate classes set Claude --condition GPT4 --weight 0.8 --match "claude*" --match "anthropic/*"
-    """
-    from dataclasses import asdict
-
-    from curate.classes import ClassChange, set_class
-    from store.db import Store
-
-    change = ClassChange(name, condition, weight, reward, patterns or None)
-    one = set_class(Store(store_path, wait_s=wait_s), change)
-    if as_json:
-        echo_json(asdict(one))
-        return
-    echo(
-        f"class {one.name}: condition {one.condition or 'none'}, weight {_number(one.weight)},"
-        f" matches {', '.join(one.patterns) or 'nothing'}"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"

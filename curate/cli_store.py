@@ -59,16 +59,19 @@ Examples:
   curate log --limit 100 --json
 """,
 )
-@click.option("--limit", type=int, default=20, show_default=True, help="How many versions.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N."
+)
 @store_option
 @at_option
+@wait_option
 @json_option
-def log(limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
+def log(limit: int, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
     """List versions, newest first: who wrote what."""
     from store.db import Store
     from store.snapshots import versions
 
-    found = versions(Store(store_path, at=at), limit)
+    found = versions(Store(store_path, at=at, wait_s=wait_s), limit)
     if as_json:
         echo_json({"versions": [dataclasses.asdict(version) for version in found]})
         return
@@ -96,13 +99,14 @@ Examples:
 @click.argument("first")
 @click.argument("second")
 @store_option
+@wait_option
 @json_option
-def diff(first: str, second: str, store_path: Path, as_json: bool) -> None:
+def diff(first: str, second: str, store_path: Path, wait_s: float, as_json: bool) -> None:
     """Say what was added between two snapshots or versions (v12)."""
     from store.db import Store
     from store.snapshots import difference
 
-    found = difference(Store(store_path), first, second)
+    found = difference(Store(store_path, wait_s=wait_s), first, second)
     if as_json:
         echo_json(dataclasses.asdict(found))
         return
@@ -130,14 +134,15 @@ Examples:
 )
 @store_option
 @at_option
+@wait_option
 @json_option
-def verify(store_path: Path, at: str | None, as_json: bool) -> None:
+def verify(store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
     """Re-derive every hash and check every reference; exit 1 if anything is wrong."""
     from store.db import Store
     from store.errors import CheckFailed
     from store.verify import verify as verify_store
 
-    result = verify_store(Store(store_path, at=at))
+    result = verify_store(Store(store_path, at=at, wait_s=wait_s))
     if as_json:
         echo_json({"ok": result.is_ok, "problems": result.problems, "checked": result.checked})
     else:
@@ -164,16 +169,19 @@ Examples:
 @click.option("--diff", "is_diff", is_flag=True, help="What cleaning changed, from the record to now.")
 @store_option
 @at_option
+@wait_option
 @json_option
-def show(*, given: str, is_diff: bool, store_path: Path, at: str | None, as_json: bool) -> None:
+def show(
+    *, given: str, is_diff: bool, store_path: Path, at: str | None, wait_s: float, as_json: bool
+) -> None:
     """Print the conversation or message with ID, or the start of an id."""
     from curate.show import show as show_thing
     from store.db import Store
 
     if is_diff:
-        _show_diff(Store(store_path, at=at), given, as_json=as_json)
+        _show_diff(Store(store_path, at=at, wait_s=wait_s), given, as_json=as_json)
         return
-    shown = show_thing(Store(store_path, at=at), given)
+    shown = show_thing(Store(store_path, at=at, wait_s=wait_s), given)
     if as_json:
         echo_json(dataclasses.asdict(shown))
         return
@@ -220,8 +228,9 @@ Examples:
 @click.argument("given", metavar="ID|EXPORT:ROW")
 @store_option
 @at_option
+@wait_option
 @json_option
-def trace(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
+def trace(given: str, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
     """Follow a thing back to its file and record, and forward to labels and training rows.
 
     EXPORT is an export's id or its directory; rows count from 0.
@@ -229,7 +238,7 @@ def trace(given: str, store_path: Path, at: str | None, as_json: bool) -> None:
     from curate.trace import trace as trace_thing
     from store.db import Store
 
-    found = trace_thing(Store(store_path, at=at), given)
+    found = trace_thing(Store(store_path, at=at, wait_s=wait_s), given)
     if as_json:
         echo_json(dataclasses.asdict(found))
         return
@@ -257,16 +266,24 @@ Examples:
 """,
 )
 @click.argument("query")
-@click.option("--limit", type=int, default=100, show_default=True, help="Most rows to print; 0 for all.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Print at most N rows; 0 for all.",
+)
 @store_option
 @at_option
+@wait_option
 @json_option
-def sql(query: str, limit: int, store_path: Path, at: str | None, as_json: bool) -> None:
+def sql(*, query: str, limit: int, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
     """Run one read-only QUERY; tables and views show the state `--at` names."""
     from curate.query import run_query
     from store.db import Store
 
-    columns, rows, is_cut = run_query(Store(store_path, at=at), query, limit)
+    columns, rows, is_cut = run_query(Store(store_path, at=at, wait_s=wait_s), query, limit)
     if as_json:
         echo_json({"columns": columns, "rows": rows, "is_cut": is_cut})
         return
@@ -285,7 +302,9 @@ Examples:
 )
 @click.option("--verdict", type=click.Choice(["keep", "drop"]), help="Only these.")
 @click.option("--by", metavar="WHO", help="Only those of a person, or of a rule such as filter:refusal.")
-@click.option("--limit", type=int, default=50, show_default=True, help="Most decisions to list.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="List at most N."
+)
 @click.option(
     "--restore", metavar="ID", multiple=True, help="Keep this conversation, whatever rules say; repeatable."
 )
@@ -293,6 +312,7 @@ Examples:
 @click.option("--annotator", metavar="NAME", help="Who restores it.  [default: your user name]")
 @store_option
 @at_option
+@wait_option
 @json_option
 def decisions(
     *,
@@ -304,6 +324,7 @@ def decisions(
     annotator: str | None,
     store_path: Path,
     at: str | None,
+    wait_s: float,
     as_json: bool,
 ) -> None:
     """List what was kept or dropped last, by whom and why; or bring dropped conversations back."""
@@ -311,9 +332,9 @@ def decisions(
     from store.db import Store
 
     if restore:
-        _restore(Store(store_path, at=at), restore, annotator, reason, as_json=as_json)
+        _restore(Store(store_path, at=at, wait_s=wait_s), restore, annotator, reason, as_json=as_json)
         return
-    found = latest_decisions(Store(store_path, at=at), verdict, by, limit)
+    found = latest_decisions(Store(store_path, at=at, wait_s=wait_s), verdict, by, limit)
     if as_json:
         echo_json({"decisions": found})
         return

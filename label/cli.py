@@ -19,6 +19,7 @@ from label import (
 )
 from label.cli_batch import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
+from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     common_options,
@@ -165,7 +166,7 @@ def _judge(
         with progress("rating turns", total) as advance:
             report = judge_store(store, model, price, settings, advance=advance, plan=plan, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     if as_json:
         echo_json(report.as_json())
@@ -177,24 +178,11 @@ def _judge(
         note(f"no rating: {reason}")
     if tally.pending:
         note(f"{tally.pending} turns left out: their requests are in an open batch; see label batch status")
-    if tally.fresh.total() == tally.fresh["failed"] > 0:
-        raise PreferablyError(f"all {tally.fresh['failed']} requests failed; the same command tries again")
-
-
-def _echo_stopped(tally: "Tally", *, as_json: bool) -> None:
-    """What a run came to that could not go on, before its error is printed."""
-    if tally.requested == 0:
-        return
-    if as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    else:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
+    check_any_worked(tally.fresh["failed"], tally.fresh.total(), "requests")
 
 
 def _counts(tally: "Tally") -> str:
-    counts = tally.counts()
-    states = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
-    return f"{counts['requested']} ratings: {states}; ${tally.cost_usd:.4f}"
+    return f"{tally.requested} ratings: {counted_in_words(tally)}; ${tally.cost_usd:.4f}"
 
 
 def _echo_report(report: "JudgeReport") -> None:
@@ -215,9 +203,6 @@ def _echo_report(report: "JudgeReport") -> None:
     echo(f"what all ratings of {report.labeler} depend on:")
     for line in report.habits.lines():
         echo(f"  {line}")
-
-
-COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")
 
 
 def _two_decimals(value: float | None) -> str | None:
@@ -268,7 +253,7 @@ Examples:
 """
 )
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many."
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N."
 )
 @wait_option
 @json_option

@@ -7,6 +7,8 @@ import click
 
 from label.cli_batch import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
+from label.cli_pairing import pairing_options
+from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     echo,
@@ -26,10 +28,8 @@ if TYPE_CHECKING:
     from label.comparison_job import CompareSettings
     from label.comparison_tally import CompareTally
     from label.engine.prices import PriceTag
-    from label.pairing import Orders, Pair, Which
+    from label.pairing import Orders, Pair, Pairing
     from store.db import Store
-
-COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")
 
 
 @click.command(
@@ -39,24 +39,13 @@ Examples:
   label compare --model gpt-4 --dry-run
   label compare --model gpt-4 --policies rs-7b,sft-7b --max-cost 5
   label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
-  label compare --model gpt-4 --scale xwin4 --pairs first-two --split train=0.9,validation=0.1 --name xwin-pair
+  label compare --model gpt-4 --scale xwin4 --pairs first-two --parts train=0.9,validation=0.1 --name xwin-pair
   label compare --model gpt-4o --scale logprob --policies rs-7b,sft-7b
   label compare --model gpt-4o --batch --max-cost 20
   label compare --model offline --pairs all
 """,
 )
-@click.option(
-    "--pairs",
-    "which",
-    type=click.Choice(["random", "all", "first-two"]),
-    default="random",
-    show_default=True,
-    help="Of each prompt, and of each two policies that meet there.",
-)
-@click.option(
-    "--policies", metavar="A,B", help="Compare these with one another: sampled policies or model labels."
-)
-@click.option("--against", metavar="NAME", help="Compare every policy, or each of --policies, with this one.")
+@pairing_options
 @click.option(
     "--scale",
     default="camels5",
@@ -76,15 +65,14 @@ Examples:
     help="What the judge is told: pair-reference/1 or pair-plain/1; pair-label/1 with --scale logprob."
     "  [default: pair-reference/1]",
 )
-@click.option("--split", metavar="NAME=SHARE,…", help="Report by part; a prompt's hash decides its part.")
+@click.option(
+    "--parts", "split", metavar="NAME=SHARE,…", help="Report by part; a prompt's hash decides its part."
+)
 @click.option(
     "--name",
     metavar="NAME",
     help="Keep the pairs that were won as the selection NAME, with strength and part, to train on.",
 )
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge a draw of N prompts.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask about at most N pairs.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @model_options
 @batch_options
 @click.option(
@@ -99,17 +87,12 @@ Examples:
 @store_option
 def compare(
     *,
-    which: str,
-    policies: str | None,
-    against: str | None,
+    pairing: "Pairing",
     scale: str,
     orders: str,
     template: str | None,
     split: str | None,
     name: str | None,
-    sample: int | None,
-    limit: int | None,
-    seed: int,
     asking: Asking,
     in_batches: InBatches,
     max_flip_rate: float | None,
@@ -127,7 +110,7 @@ def compare(
     """
     from label.batch_job import BatchJob
     from label.comparison_job import CompareSettings, sampling_of, template_for
-    from label.pairing import Pairing, Split
+    from label.pairing import Split
     from store.config import load_config
     from store.db import Store
     from store.selections import check_name
@@ -137,14 +120,7 @@ def compare(
     config = load_config()
     model = asking.open_model()
     settings = CompareSettings(
-        pairing=Pairing(
-            which=cast("Which", which),
-            policies=names_in(policies),
-            against=against,
-            sample=sample,
-            seed=seed,
-            limit=limit,
-        ),
+        pairing=pairing,
         scale=scale,
         template=template or template_for(scale),
         orders=cast("Orders", orders),
@@ -176,12 +152,6 @@ def compare(
         _check_flip_rate(outcome.tally.conflict_rate, max_flip_rate)
 
 
-def names_in(policies: str | None) -> tuple[str, ...]:
-    """The names in a list with commas."""
-    names = [] if policies is None else [name.strip() for name in policies.split(",")]
-    return tuple(dict.fromkeys(name for name in names if name))
-
-
 def _compare(
     store: "Store",
     model: "ChatModel",
@@ -201,7 +171,7 @@ def _compare(
         with progress("comparing", len(plan)) as advance:
             report = compare_store(store, model, price, settings, advance=advance, plan=plan, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     kept = _keep(store, name, plan, report)
     if as_json:
@@ -217,8 +187,7 @@ def _compare(
         note(f"no verdict: {reason}")
     if tally.pending:
         note(f"{tally.pending} pairs left out: their requests are in an open batch; see label batch status")
-    if report.tally.fresh.total() == report.tally.fresh["error"] > 0:
-        raise PreferablyError(f"all {report.tally.fresh['error']} pairs failed; the same command tries again")
+    check_any_worked(tally.fresh["error"], tally.fresh.total(), "pairs")
     return report
 
 
@@ -251,20 +220,8 @@ def _check_flip_rate(rate: float | None, bound: float | None) -> None:
         )
 
 
-def _echo_stopped(tally: "CompareTally", *, as_json: bool) -> None:
-    """What a run came to that could not go on, before its error is printed."""
-    if tally.requested == 0:
-        return
-    if as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    else:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
-
-
 def _counts(tally: "CompareTally") -> str:
-    counts = tally.counts()
-    words = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
-    return f"{counts['requested']} pairs: {words}; {tally.identical} identical; ${tally.cost_usd:.4f}"
+    return f"{tally.requested} pairs: {counted_in_words(tally)}; {tally.identical} identical; ${tally.cost_usd:.4f}"
 
 
 def _echo_report(report: "CompareReport") -> None:

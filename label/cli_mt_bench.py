@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from label.cli_models import Asking, canary_words, model_options
+from label.cli_pairing import names_in
+from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     echo,
@@ -34,7 +36,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Examples:
   label mt-bench --model gpt-4 --questions question.jsonl --references gpt-4.jsonl --dry-run
   label mt-bench --model gpt-4 --questions question.jsonl --references gpt-4.jsonl --max-cost 20
-  label mt-bench --model claude-haiku-4-5 --questions question.jsonl --models ours,theirs --draws 1 --json
+  label mt-bench --model claude-haiku-4-5 --questions question.jsonl --policies ours,theirs --draws 1 --json
 """,
 )
 @model_options
@@ -45,7 +47,9 @@ Examples:
     metavar="FILE",
     help="FastChat's reference_answer/gpt-4.jsonl; for mathematics, coding and reasoning.",
 )
-@click.option("--models", metavar="A,B", help="Only the answers of these: model labels or sampled policies.")
+@click.option(
+    "--policies", metavar="A,B", help="Only the answers of these: model labels or sampled policies."
+)
 @click.option(
     "--draws",
     type=click.IntRange(1, 100),
@@ -64,7 +68,7 @@ def mt_bench(
     asking: Asking,
     questions: Path,
     references: Path | None,
-    models: str | None,
+    policies: str | None,
     draws: int,
     resamples: int,
     dry_run: bool,
@@ -102,7 +106,7 @@ def mt_bench(
     bench = BenchSettings(
         questions,
         references,
-        tuple(name.strip() for name in (models or "").split(",") if name.strip()),
+        names_in(policies),
         Resampling(resamples),
     )
     store = Store(store_path, wait_s=wait_s)
@@ -119,14 +123,13 @@ def mt_bench(
         with progress("rating turns", plan.n_turns) as advance:
             report = judge_bench(store, model, price, plan, settings, advance=advance, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     if as_json:
         echo_json(report.as_json())
     else:
         _echo_report(report)
-    if tally.fresh.total() == tally.fresh["failed"] > 0:
-        raise PreferablyError(f"all {tally.fresh['failed']} requests failed; the same command tries again")
+    check_any_worked(tally.fresh["failed"], tally.fresh.total(), "requests")
 
 
 def _echo_forecast(expected: object, *, as_json: bool) -> None:
@@ -145,19 +148,8 @@ def _echo_forecast(expected: object, *, as_json: bool) -> None:
     echo(f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs")
 
 
-def _echo_stopped(tally: "Tally", *, as_json: bool) -> None:
-    if tally.requested and as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    elif tally.requested:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
-
-
 def _counts(tally: "Tally") -> str:
-    counts = tally.counts()
-    states = ", ".join(
-        f"{counts[name]} {name}" for name in ("reused", "done", "unparsed", "refused", "blocked", "failed")
-    )
-    return f"{counts['requested']} ratings: {states}; ${tally.cost_usd:.4f}"
+    return f"{tally.requested} ratings: {counted_in_words(tally)}; ${tally.cost_usd:.4f}"
 
 
 def _echo_report(report: "BenchReport") -> None:

@@ -108,13 +108,15 @@ Examples:
   label pairs dpo-1 --rule best-rank-k --rank 32 --reward-model rm-70b
   label pairs iter-1 --length-penalty 0.001 --policy iter-0
   label pairs ultrafeedback --ratings gpt-4 --rule all-above-gap --min-gap 0.5 --max-per-prompt 4
-  label pairs rm-train --rule judged --by gpt-4 --min-margin 0.5 --split train=0.9,validation=0.1
+  label pairs rm-train --rule judged --by gpt-4 --min-margin 0.5 --parts train=0.9,validation=0.1
 """,
 )
 @click.argument("name")
 @rule_options
 @scoring_options
-@click.option("--split", metavar="NAME=SHARE,…", help="Put each pair in a part; its prompt's hash decides.")
+@click.option(
+    "--parts", "split", metavar="NAME=SHARE,…", help="Put each pair in a part; its prompt's hash decides."
+)
 @click.option("--dry-run", is_flag=True, help="Print the audit and write nothing.")
 @at_option
 @wait_option

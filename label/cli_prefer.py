@@ -1,11 +1,13 @@
 """`label prefer`: which of two responses a pairwise preference model finds better, and how probable that is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
-from label.cli_compare import COUNTED, names_in, strength_rows
+from label.cli_compare import strength_rows
+from label.cli_pairing import pairing_options
+from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     echo,
@@ -22,7 +24,7 @@ from store.errors import PreferablyError
 
 if TYPE_CHECKING:
     from label.comparison_tally import CompareTally
-    from label.pairing import Which
+    from label.pairing import Pairing
     from label.prefer import PreferReport, PreferSettings
     from label.preference_model import PreferenceModel
     from store.db import Store
@@ -41,22 +43,8 @@ Examples:
 @click.option(
     "--model", required=True, help="The preference model: a folder (hf:PATH), or the stand-in `offline`."
 )
-@click.option("--name", metavar="NAME", help="Sign the verdicts with NAME instead of the model's.")
-@click.option(
-    "--pairs",
-    "which",
-    type=click.Choice(["random", "all", "first-two"]),
-    default="random",
-    show_default=True,
-    help="Of each prompt, and of each two policies that meet there.",
-)
-@click.option(
-    "--policies", metavar="A,B", help="Compare these with one another: sampled policies or model labels."
-)
-@click.option("--against", metavar="NAME", help="Compare every policy, or each of --policies, with this one.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Weigh a draw of N prompts.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Weigh at most N pairs.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option("--labeler", metavar="NAME", help="Sign the verdicts with NAME instead of the model's.")
+@pairing_options
 @click.option(
     "--max-length",
     type=click.IntRange(min=2),
@@ -83,13 +71,8 @@ Examples:
 def prefer(
     *,
     model: str,
-    name: str | None,
-    which: str,
-    policies: str | None,
-    against: str | None,
-    sample: int | None,
-    limit: int | None,
-    seed: int,
+    labeler: str | None,
+    pairing: "Pairing",
     max_length: int | None,
     dtype: str,
     batch_tokens: int | None,
@@ -104,21 +87,13 @@ def prefer(
     tie without being weighed. What this model, in this revision, has weighed already is not weighed again:
     the same command again continues.
     """
-    from label.pairing import Pairing
     from label.prefer import PreferSettings
     from label.preference_model import PreferenceChoice, open_preference_model
     from store.db import Store
 
     settings = PreferSettings(
-        pairing=Pairing(
-            which=cast("Which", which),
-            policies=names_in(policies),
-            against=against,
-            sample=sample,
-            seed=seed,
-            limit=limit,
-        ),
-        name=name,
+        pairing=pairing,
+        labeler=labeler,
     )
     opened = open_preference_model(PreferenceChoice(model, max_length, dtype, batch_tokens))
     store = Store(store_path, wait_s=wait_s)
@@ -138,7 +113,7 @@ def _prefer(store: "Store", model: "PreferenceModel", settings: "PreferSettings"
         with progress("weighing", len(plan)) as advance:
             report = prefer_store(store, model, settings, plan=plan, advance=advance, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     if as_json:
         echo_json(report.as_json())
@@ -146,24 +121,11 @@ def _prefer(store: "Store", model: "PreferenceModel", settings: "PreferSettings"
         _echo_report(report)
     for reason in report.reasons():
         note(f"no verdict: {reason}")
-    if tally.fresh.total() == tally.fresh["error"] > 0:
-        raise PreferablyError(f"all {tally.fresh['error']} pairs failed; the same command tries again")
-
-
-def _echo_stopped(tally: "CompareTally", *, as_json: bool) -> None:
-    """What a run came to that could not go on, before its error is printed."""
-    if tally.requested == 0:
-        return
-    if as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    else:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
+    check_any_worked(tally.fresh["error"], tally.fresh.total(), "pairs")
 
 
 def _counts(tally: "CompareTally") -> str:
-    counts = tally.counts()
-    words = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
-    return f"{counts['requested']} pairs: {words}; {tally.identical} identical"
+    return f"{tally.requested} pairs: {counted_in_words(tally)}; {tally.identical} identical"
 
 
 def _echo_report(report: "PreferReport") -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     Command,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from label.reward_model import RewardModel
     from label.scoring_plan import Origin
     from store.db import Store
-
-COUNTED = ("reused", "done", "refused", "failed")
 
 
 def reading_options(command: Command) -> Command:
@@ -78,7 +77,7 @@ Examples:
   label reward --model models/rm --from conversations --source sharegpt --json
   label reward --model vllm:models/rm --max-length 4096
   label reward --model vllm:http://host:8000/v1#rm --tokenizer models/rm
-  label reward --import scores.jsonl --name rm-70b
+  label reward --import scores.jsonl --reward-model rm-70b
   label reward --model offline
 """,
 )
@@ -95,12 +94,12 @@ Examples:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder with the model's tokenizer, where the model is on a server.",
 )
-@click.option("--name", metavar="NAME", help="Store the rewards under NAME instead of the model's.")
+@click.option("--reward-model", metavar="NAME", help="The name the rewards bear, in place of the model's.")
 @click.option(
     "--import",
     "imported",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Take numbers from a .jsonl or .parquet file of response_id and reward, under --name.",
+    help="Take numbers from a .jsonl or .parquet file of response_id and reward, of --reward-model.",
 )
 @click.option(
     "--from",
@@ -117,7 +116,7 @@ Examples:
 @click.option(
     "--policy", "policies", multiple=True, metavar="NAME", help="Only this policy or model label; repeatable."
 )
-@click.option("--prompts", type=click.IntRange(min=1), metavar="N", help="Only a draw of N prompts.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only a draw of N prompts.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N responses.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @reading_options
@@ -130,13 +129,13 @@ def reward(
     model: str | None,
     base_url: tuple[str, ...],
     tokenizer: Path | None,
-    name: str | None,
+    reward_model: str | None,
     imported: Path | None,
     origin: str,
     selection: str | None,
     sources: tuple[str, ...],
     policies: tuple[str, ...],
-    prompts: int | None,
+    sample: int | None,
     limit: int | None,
     seed: int,
     template: str | None,
@@ -162,7 +161,7 @@ def reward(
 
     store = Store(store_path, wait_s=wait_s)
     if imported is not None:
-        _import(store, imported, model, name, as_json=as_json)
+        _import(store, imported, model, reward_model, as_json=as_json)
         return
     if model is None:
         raise BadSettings("say which reward model scores: --model PATH")
@@ -182,11 +181,11 @@ def reward(
             selection=selection,
             sources=sources,
             policies=policies,
-            prompts=prompts,
+            sample=sample,
             seed=seed,
             limit=limit,
         ),
-        name=name,
+        reward_model=reward_model,
     )
     opened = open_reward_model(choice)
     if dry_run:
@@ -200,7 +199,7 @@ def _import(store: "Store", path: Path, model: str | None, name: str | None, *, 
 
     if model is not None or name is None or not name.strip():
         raise BadSettings(
-            "--import takes numbers that exist already: give --name, the reward model's, and no --model"
+            "--import takes numbers that exist already: say whose with --reward-model, and give no --model"
         )
     with progress("importing") as advance:
         report = import_rewards(store, path, name, advance=advance)
@@ -226,7 +225,7 @@ def _score(store: "Store", model: "RewardModel", settings: "RewardSettings", *, 
         with progress("scoring", plan.requested) as advance:
             report = score_store(store, model, settings, advance=advance, plan=plan, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     finally:
         plan.close()
@@ -236,25 +235,12 @@ def _score(store: "Store", model: "RewardModel", settings: "RewardSettings", *, 
         _echo_report(report)
     for reason in report.reasons():
         note(f"no reward: {reason}")
-    if tally.fresh.total() == tally.fresh["failed"] > 0:
-        raise PreferablyError(f"all {tally.fresh['failed']} responses failed; the same command tries again")
-
-
-def _echo_stopped(tally: "RewardTally", *, as_json: bool) -> None:
-    """What a run came to that could not go on, before its error is printed."""
-    if tally.requested == 0:
-        return
-    if as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    else:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
+    check_any_worked(tally.fresh["failed"], tally.fresh.total(), "responses")
 
 
 def _counts(tally: "RewardTally") -> str:
-    counts = tally.counts()
-    words = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
     drawn = f" ({tally.draws} draws)" if tally.draws else ""
-    return f"{tally.requested} responses{drawn}: {words}"
+    return f"{tally.requested} responses{drawn}: {counted_in_words(tally)}"
 
 
 def _echo_report(report: "RewardReport") -> None:
@@ -268,7 +254,7 @@ def _forecast(store: "Store", model: "RewardModel", settings: "RewardSettings", 
     from label.reward_model import reward_model_name
     from label.scoring_plan import plan_scoring
 
-    name = reward_model_name(model, settings.name)
+    name = reward_model_name(model, settings.reward_model)
     plan = plan_scoring(store, settings.scope, name, model.revision)
     plan.close()
     to_score = plan.requested - plan.reused

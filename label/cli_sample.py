@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from label.cli_tally import counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     echo,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from label.sampler import Sampler
     from label.sampling_job import SampleSettings, SampleTally
     from store.db import Store
-
-COUNTED = ("reused", "done", "unparsed", "refused", "blocked", "failed")
 
 
 @click.command(
@@ -243,7 +242,7 @@ def _sample(
             with progress("drawing", plan.requested - plan.reused) as advance:
                 report = sample_store(store, sampler, price, settings, plan, advance=advance, tally=tally)
     except (PreferablyError, KeyboardInterrupt):
-        _echo_stopped(tally, as_json=as_json)
+        echo_stopped(tally, _counts(tally), as_json=as_json)
         raise
     if as_json:
         echo_json(report.as_json())
@@ -257,20 +256,8 @@ def _sample(
         )
 
 
-def _echo_stopped(tally: "SampleTally", *, as_json: bool) -> None:
-    """What a run came to that could not go on, before its error is printed."""
-    if tally.requested == 0:
-        return
-    if as_json:
-        echo_json({**tally.counts(), "remaining": tally.remaining})
-    else:
-        echo(f"{_counts(tally)}; {tally.remaining} not done")
-
-
 def _counts(tally: "SampleTally") -> str:
-    counts = tally.counts()
-    states = ", ".join(f"{counts[name]} {name}" for name in COUNTED)
-    return f"{counts['requested']} draws: {states}; ${tally.cost_usd:.4f}"
+    return f"{tally.requested} draws: {counted_in_words(tally)}; ${tally.cost_usd:.4f}"
 
 
 def _echo_report(report: "SampleReport") -> None:

@@ -178,7 +178,7 @@ class Split:
         names = [name for name, share in shares if name and 0 < share <= 1]
         if not names or len(set(names)) < len(parts) or abs(sum(share for _, share in shares) - 1) > 1e-9:
             raise BadSettings(
-                f"--split {text} is no split; name parts whose shares add up to 1, such as train=0.9,validation=0.1"
+                f"--parts {text} is no split; name parts whose shares add up to 1, such as train=0.9,validation=0.1"
             )
         return cls(shares)
 

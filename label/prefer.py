@@ -33,7 +33,7 @@ class PreferSettings:
     """What decides the verdicts of a run; stored with it."""
 
     pairing: Pairing = field(default_factory=Pairing)
-    name: str | None = None
+    labeler: str | None = None
     """What the verdicts are signed with; None signs with the model's name."""
 
 
@@ -86,7 +86,7 @@ def prefer_store(
     tally: CompareTally | None = None,
 ) -> PreferReport:
     """Weigh the pairs of PLAN in both orders; what this model, in this revision, has weighed is left alone."""
-    labeler = signed_as(model, settings.name)
+    labeler = signed_as(model, settings.labeler)
     tally = tally or new_tally()
     tally.requested = len(plan)
     stored = {**asdict(settings), "labeler": labeler, "revision": model.revision}
@@ -112,7 +112,7 @@ def forecast(store: "Store", model: PreferenceModel, settings: PreferSettings) -
     tally.requested = len(plan)
     for piece in windows(plan):
         with store.read() as reading:
-            window = read_window(reading, piece, signed_as(model, settings.name), model.revision)
+            window = read_window(reading, piece, signed_as(model, settings.labeler), model.revision)
         tally.identical += window.n_identical
         contests += len(window.contests)
         tally.reused += sum(is_known(showings, window.known) for showings in window.showings.values())

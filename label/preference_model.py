@@ -110,5 +110,5 @@ def signed_as(model: PreferenceModel, name: str | None) -> str:
     if name is None or name == model.name:
         return model.name
     if not name.strip():
-        raise BadSettings("--name gives no name")
+        raise BadSettings("--labeler gives no name")
     return f"{model.name}:{name}" if model.name == STAND_IN else name

@@ -34,7 +34,7 @@ class RewardSettings:
     """What decides the rewards of a run; stored with it."""
 
     scope: Scope = field(default_factory=Scope)
-    name: str | None = None
+    reward_model: str | None = None
     """What the rewards are stored under; None takes the model's name."""
 
 
@@ -116,7 +116,7 @@ def score_store(
     tally: RewardTally | None = None,
 ) -> RewardReport:
     """Score what PLAN says has no number yet; TALLY says how far a run that could not go on has come."""
-    name = reward_model_name(model, settings.name)
+    name = reward_model_name(model, settings.reward_model)
     tally = tally or RewardTally()
     tally.requested, tally.reused, tally.draws = plan.requested, plan.reused, plan.draws
     with run_of(store, "label reward", _stored_settings(model, settings, name)) as run:
@@ -135,7 +135,9 @@ def responses_to_score(store: "Store", model: RewardModel, settings: RewardSetti
     if store.path.exists():
         with store.write():
             pass  # takes in what a killed run left in its journal
-    return plan_scoring(store, settings.scope, reward_model_name(model, settings.name), model.revision)
+    return plan_scoring(
+        store, settings.scope, reward_model_name(model, settings.reward_model), model.revision
+    )
 
 
 def _score_plan(

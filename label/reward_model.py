@@ -111,7 +111,7 @@ def reward_model_name(model: RewardModel, name: str | None) -> str:
     if name is None or name == model.name:
         return model.name
     if not name.strip():
-        raise BadSettings("--name gives no name")
+        raise BadSettings("--reward-model gives no name")
     return f"{model.name}:{name}" if model.name == STAND_IN else name
 
 

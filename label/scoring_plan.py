@@ -33,7 +33,7 @@ class Scope:
     sources: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     """Names of sampled policies or model labels of conversations."""
-    prompts: int | None = None
+    sample: int | None = None
     """How many prompts, drawn by `seed`; None takes all."""
     seed: int = 0
     limit: int | None = None
@@ -100,7 +100,7 @@ def _params(reading: "Reading", scope: Scope, reward_model: str, revision: str) 
         "sources": _known(scope.sources, "source", _names(reading, "SELECT name FROM current_sources")),
         "selection_id": None if selection is None else selection.selection_id,
         "kind": None if selection is None else selection.kind,
-        "prompts": scope.prompts,
+        "sample": scope.sample,
         "seed": str(scope.seed),
         "limit": scope.limit,
         "reward_model": reward_model,

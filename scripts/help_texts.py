@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import click
 import cog
 
+from store.console import CONTEXT
+
 WIDTH = 100
 
 
@@ -31,7 +33,7 @@ def _below(words: str, command: click.Command) -> Iterator[tuple[str, click.Comm
 
 def help_of(words: str, command: click.Command) -> str:
     """The help page as a terminal of WIDTH columns shows it."""
-    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    settings = {**CONTEXT, **command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
     with click.Context(command, info_name=words, **settings) as context:
         return command.get_help(context)
 

@@ -68,10 +68,11 @@ def wait_option(command: Command) -> Command:
     return click.option(
         "--wait",
         "wait_s",
-        type=float,
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
         default=60.0,
         show_default=True,
-        help="Seconds to wait for a busy store.",
+        help="How long to wait for a busy store.",
     )(command)
 
 

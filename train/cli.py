@@ -28,24 +28,31 @@ if TYPE_CHECKING:
 EXISTING = click.Path(path_type=Path, exists=True)
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  train export crlft --layout messages --tokenizer models/base --out data/crlft
+  train check data/crlft --show 3
+  train run crlft --data data/crlft --model models/base --out runs/crlft
+""",
+)
 @common_options
 def cli() -> None:
-    """Write training files from the store, look at what a trainer will see, and train.
-
-    \b
-    Examples:
-      train export crlft --layout messages --tokenizer models/base --out data/crlft
-      train check data/crlft --show 3
-      train run crlft --data data/crlft --model models/base --out runs/crlft
-    """
+    """Write training files from the store, look at what a trainer will see, and train."""
 
 
-@cli.command()
+@cli.command(
+    epilog="""\b
+Examples:
+  train check data/crlft --show 3
+  train check data/crlft/train-00000.jsonl --tokenizer models/base --batch-size 64
+""",
+)
 @click.argument("path", type=EXISTING)
-@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer  [default: the manifest's]")
-@click.option("--template", help="The chat template  [default: the manifest's]")
-@click.option("--max-length", type=int, help="Tokens the trainer keeps of a row  [default: the manifest's]")
+@click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer.  [default: the manifest's]")
+@click.option("--template", help="The chat template.  [default: the manifest's]")
+@click.option("--max-length", type=int, help="Tokens the trainer keeps of a row.  [default: the manifest's]")
 @click.option(
     "--batch-tokens", default=200_000, show_default=True, help="Trained tokens of an optimizer step."
 )
@@ -56,13 +63,7 @@ def cli() -> None:
 @click.option("--show", default=0, metavar="N", help="Show the first N rows token by token.")
 @json_option
 def check(path: Path, *, tokenizer: Path | None, as_json: bool, **options: Any) -> None:
-    """Say what a trainer will really see of PATH, an export or a file of rows; exit 1 if it has faults.
-
-    \b
-    Examples:
-      train check data/crlft --show 3
-      train check data/crlft/train-00000.jsonl --tokenizer models/base --batch-size 64
-    """
+    """Say what a trainer will really see of PATH, an export or a file of rows; exit 1 if it has faults."""
     from train.check import CheckSettings, check_export, rules_for
     from train.file_rows import open_export
 

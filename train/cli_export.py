@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from store.console import at_option, echo, echo_json, json_option, note, store_option
+from store.console import CONTEXT, at_option, echo, echo_json, json_option, note, store_option, wait_option
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ SPELLED = {
 
 
 @click.command(
+    context_settings=CONTEXT,
     epilog="""\b
 Examples:
   train export crlft --tokenizer models/base --out data/crlft
@@ -48,26 +49,36 @@ Examples:
   train export rsft --reward-model rm-70b --policy sft-70b --tokenizer models/sft --out data/rsft
   train export rm --pairs xwin-pair --part train --tokenizer models/sft --out data/rm
   train export dpo --pairs best-rank-32 --layout pairs-full --out data/dpo
-"""
+""",
 )
 @click.argument("recipe")
-@click.option("--layout", help="How the rows are written  [default: the recipe's usual layout]")
+@click.option("--layout", help="How the rows are written.  [default: the recipe's usual layout]")
 @click.option("--out", required=True, type=FOLDER, help="The directory to write.")
 @click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer, to count and cut by.")
-@click.option("--template", help="The chat template, `own` for the tokenizer's  [default: the recipe's]")
+@click.option("--template", help="The chat template, `own` for the tokenizer's.  [default: the recipe's]")
 @click.option(
-    "--max-length", type=int, help="Tokens a trainer keeps of a row  [default: the recipe's, see the docs]"
+    "--max-length", type=int, help="Tokens a trainer keeps of a row.  [default: the recipe's, see the docs]"
 )
-@click.option("--format", "file_format", help="parquet or jsonl  [default: the layout's usual one]")
+@click.option("--format", "file_format", help="parquet or jsonl.  [default: the layout's usual one]")
 @click.option(
-    "--only-class", "only_classes", multiple=True, help="crlft, sft: take this class only; may be repeated."
+    "--only-class",
+    "only_classes",
+    multiple=True,
+    metavar="NAME",
+    help="crlft, sft: only this class; repeatable.",
 )
 @click.option(
-    "--source", "only_sources", multiple=True, help="crlft, sft: take this source only; may be repeated."
+    "--source",
+    "only_sources",
+    multiple=True,
+    metavar="NAME",
+    help="crlft, sft: only this source; repeatable.",
 )
-@click.option("--selection", metavar="NAME", help="crlft, sft: take the conversations of a selection only.")
-@click.option("--pairs", metavar="NAME", help="rm, pm, dpo, kto: the selection of pairs, see `label pairs`.")
-@click.option("--part", metavar="PART", help="Take this part of the selection only, such as train.")
+@click.option("--selection", metavar="NAME", help="crlft, sft: only the conversations of this selection.")
+@click.option(
+    "--pairs", metavar="NAME", help="rm, pm, dpo, kto: the pairs of this selection; see `label pairs`."
+)
+@click.option("--part", metavar="PART", help="Only this part of the selection, such as train.")
 @click.option("--no-reward", is_flag=True, help="crlft: all weights 1 (OpenChat's ablation).")
 @click.option("--no-condition", is_flag=True, help="crlft: one condition for all (OpenChat's ablation).")
 @click.option(
@@ -77,7 +88,7 @@ Examples:
     " refusals stay (keep, the default) or are left out (drop).",
 )
 @click.option(
-    "--turns", type=click.Choice(["all", "last"]), help="sft: the answers trained on  [default: all]"
+    "--turns", type=click.Choice(["all", "last"]), help="sft: the answers trained on.  [default: all]"
 )
 @click.option(
     "--reward-model",
@@ -93,13 +104,13 @@ Examples:
 @click.option("--prompts", metavar="NAME", help="rsft: only prompts of this selection.")
 @click.option("--length-penalty", type=float, metavar="X", help="rsft: what each character takes off.")
 @click.option(
-    "--rank", type=click.IntRange(min=1), help="rsft: the rank that is taken  [default: 1, the best]"
+    "--rank", type=click.IntRange(min=1), help="rsft: the rank that is taken.  [default: 1, the best]"
 )
 @click.option(
     "--candidates", type=click.IntRange(min=1), metavar="N", help="rsft: only the first N draws compete."
 )
 @click.option(
-    "--seed", type=int, help="pm: of the order in which the two answers of a row are shown  [default: 0]"
+    "--seed", type=int, help="pm: of the order in which the two answers of a row are shown.  [default: 0]"
 )
 @click.option(
     "--control-tokens",
@@ -110,14 +121,16 @@ Examples:
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @at_option
-@store_option
+@wait_option
 @json_option
+@store_option
 def export(
     recipe: str,
     *,
     out: Path,
     store_path: Path,
     at: str | None,
+    wait_s: float,
     as_json: bool,
     overwrite: bool,
     **options: Any,
@@ -132,7 +145,8 @@ def export(
     from train.export import export_store
 
     settings = _settings(recipe, options)
-    _print_export(export_store(Store(store_path, at=at), out, settings, overwrite=overwrite), as_json=as_json)
+    store = Store(store_path, at=at, wait_s=wait_s)
+    _print_export(export_store(store, out, settings, overwrite=overwrite), as_json=as_json)
 
 
 def _settings(name: str, options: dict[str, Any]) -> "ExportSettings":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from store.console import echo, echo_json, json_option, note, store_option
+from store.console import CONTEXT, echo, echo_json, json_option, note, store_option
 
 if TYPE_CHECKING:
     from train.launch import RunReport
@@ -19,6 +19,7 @@ DEFAULT_BATCH_SIZE = 4
 
 
 @click.command(
+    context_settings=CONTEXT,
     epilog="""\b
 Examples:
   train run crlft --data data/crlft --model models/base --out runs/crlft
@@ -27,30 +28,30 @@ Examples:
   train run rm --preset xwin-7b-rm --data data/rm --model runs/sft/model --out runs/rm
   train run dpo --data data/dpo --model runs/rsft/model --reference runs/sft/model --out runs/dpo
   train run dpo --data data/dpo --model runs/sft/model --lora-rank 64 --processes 8 --out runs/dpo
-"""
+""",
 )
 @click.argument("recipe")
 @click.option("--data", required=True, type=EXISTING, help="An export, in any layout of the recipe.")
 @click.option("--model", required=True, type=FOLDER, help="A directory with a model and its tokenizer.")
 @click.option("--out", required=True, type=FOLDER, help="Where settings, metrics, checkpoints and model go.")
 @click.option(
-    "--preset", metavar="NAME", help="A paper's settings, such as xwin-7b-dpo  [default: the recipe's]"
+    "--preset", metavar="NAME", help="A paper's settings, such as xwin-7b-dpo.  [default: the recipe's]"
 )
 @click.option("--from-scratch", is_flag=True, help="Random weights in the shape of the model's config.json.")
-@click.option("--template", help="The chat template, `own` for the tokenizer's  [default: the preset's]")
+@click.option("--template", help="The chat template, `own` for the tokenizer's.  [default: the preset's]")
 @click.option(
     "--condition", default="GPT4", show_default=True, help="crlft: the condition used at inference."
 )
 @click.option(
     "--reference",
     type=FOLDER,
-    help="dpo, kto: the policy to hold to  [default: the model the run starts from]",
+    help="dpo, kto: the policy to hold to.  [default: the model the run starts from]",
 )
 @click.option("--beta", type=float, help="dpo, kto: how firmly to hold to it.")
 @click.option("--steps", type=int, help="Optimizer steps, in place of --epochs.")
 @click.option("--epochs", type=float, help="Passes over the data.")
 @click.option(
-    "--lr", type=float, help="Peak learning rate  [default: the preset's, scaled with the batch's root]"
+    "--lr", type=float, help="Peak learning rate.  [default: the preset's, scaled with the batch's root]"
 )
 @click.option(
     "--schedule",
@@ -62,7 +63,7 @@ Examples:
 @click.option(
     "--batch-size", default=DEFAULT_BATCH_SIZE, show_default=True, help="Rows a process takes at once."
 )
-@click.option("--accumulation", type=int, help="Batches of an optimizer step  [default: the preset's batch]")
+@click.option("--accumulation", type=int, help="Batches of an optimizer step.  [default: the preset's batch]")
 @click.option("--max-length", type=int, help="Tokens kept of a row.")
 @click.option("--packing", is_flag=True, default=None, help="Put short rows together up to --max-length.")
 @click.option(

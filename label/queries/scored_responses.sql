@@ -1,7 +1,7 @@
 -- The responses a reward model is to score, each once however often it was drawn: draws of policies and
 -- answers of current conversations. `is_known`: this model gave it a number in this revision already.
 -- $policies, $sources, $selection_id: only these, NULL for all; $kind is the kind of that selection.
--- $prompts: so many prompts, drawn by $seed. A draw belongs to a source through the conversations that hold
+-- $sample: so many prompts, drawn by $seed. A draw belongs to a source through the conversations that hold
 -- its prompt. What comes depends on ids only, in the order of prompts.
 WITH conversations_meant AS (
     SELECT
@@ -93,6 +93,6 @@ SELECT
 FROM selected
 LEFT JOIN known
     ON known.prompt_id = selected.prompt_id AND known.response_id = selected.response_id
-WHERE $prompts IS NULL OR selected.draw <= $prompts
+WHERE $sample IS NULL OR selected.draw <= $sample
 ORDER BY selected.prompt_id, selected.response_id
 LIMIT $limit

@@ -41,7 +41,7 @@ def compare(store, server, *options: str) -> int:
 
 
 def test_compare_prints_counts_that_add_up(pairs, judge, capsys) -> None:
-    options = ("--price", "1", "--scale", "xwin4", "--split", "train=0.5,validation=0.5", "--json")
+    options = ("--price", "1", "--scale", "xwin4", "--parts", "train=0.5,validation=0.5", "--json")
     assert compare(pairs, judge, *options) == 0
     result = json.loads(capsys.readouterr().out)
     names = ("reused", "done", "unparsed", "refused", "blocked", "failed")
@@ -83,7 +83,7 @@ def test_a_dry_run_prints_calls_tokens_and_cost(pairs, judge, capsys) -> None:
         (("--scale", "logprob", "--template", "pair-plain/1"), "goes with --template pair-label/1"),
         (("--template", "pair-label/1"), "goes with --scale logprob"),
         (("--template", "pair-plain"), "did you mean 'pair-plain/1'?"),
-        (("--split", "train=0.5"), "is no split"),
+        (("--parts", "train=0.5"), "is no split"),
         (("--policies", "gpt-4"), "names one policy"),
         (("--against", "gpt-5"), "no policy named 'gpt-5'; did you mean 'gpt-4'?"),
         (("--temperature", "hot"), "--temperature is a number"),
@@ -162,7 +162,7 @@ def test_xwin_pair_is_one_command_its_pairs_kept_by_strength_and_part(drawn, by_
         "xwin4",
         "--pairs",
         "first-two",
-        "--split",
+        "--parts",
         "train=0.8,validation=0.2",
         "--name",
         "xp",

@@ -135,7 +135,7 @@ def test_a_turn_without_a_rating_in_every_draw_is_in_no_mean(
     answered, server, reply, questions, capsys
 ) -> None:
     server.rule = lambda body: reply(text="So.\nRating: [[7]]" if turns_of(body)[-1][1] != "8" else "Hm.")
-    assert bench(answered, server, questions, "--models", "good", "--max-unparsed", "1") == 0
+    assert bench(answered, server, questions, "--policies", "good", "--max-unparsed", "1") == 0
     shown = capsys.readouterr().out
     assert "12 ratings: 0 reused, 9 done, 3 unparsed" in shown
     assert shown.splitlines()[-1].split() == ["good", "7.00", "7.00", "7.00", "7.00", "7.00", "2", "1"]
@@ -179,7 +179,7 @@ def test_a_store_without_answers_and_a_misspelt_model_say_so(
 ) -> None:
     assert bench(store, server, questions) == 2
     assert "holds no answer to both turns" in capsys.readouterr().err
-    assert bench(answered, server, questions, "--models", "goot") == 2
+    assert bench(answered, server, questions, "--policies", "goot") == 2
     assert "did you mean 'good'" in capsys.readouterr().err
 
 

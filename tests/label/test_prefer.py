@@ -273,7 +273,7 @@ def test_the_stand_in_prefers_by_the_worlds_rule(tmp_path, write, capsys) -> Non
             ("gpt-3.5-turbo", [ask, ("assistant", "Red.")]),
         ],
     )
-    assert command(store, "--model", "offline", "--name", "mine") == 0
+    assert command(store, "--model", "offline", "--labeler", "mine") == 0
     assert "verdicts by offline:mine" in capsys.readouterr().out
     with store.read() as reading:
         (row,) = reading.rows(

@@ -207,7 +207,7 @@ def test_the_scope_is_what_the_options_say(store) -> None:
     assert meant(origin="samples") == ["Pear.", "Plum.", "Two."]
     assert meant(selection="fruit") == meant(selection="pair") == ["Pear.", "Plum."]
     assert meant(selection="gpt-3.5") == ["1, 2, 3", "Hi! How can I help?"]
-    assert len(meant(prompts=1)) < len(meant(prompts=5)) == 7
+    assert len(meant(sample=1)) < len(meant(sample=5)) == 7
     assert len(meant(limit=2)) == 2
 
 
@@ -264,10 +264,13 @@ def test_the_command_prints_counts_and_flags_what_was_cut(store, reward_folder, 
     add_draws(store, "Go on.", ["x" * 600])
     assert command(store, "--model", str(reward_folder)) == 0
     shown = capsys.readouterr().out
-    assert "5 responses (1 draws): 0 reused, 5 done, 0 refused, 0 failed; 1 of them cut" in shown
+    assert (
+        "5 responses (1 draws): 0 reused, 5 done, 0 unparsed, 0 refused, 0 blocked, 0 failed; 1 of them cut"
+        in shown
+    )
     assert "rewards by tiny-rm, revision " in shown
     assert sum(row[4] for row in rewards(store)) == 1
-    assert command(store, "--model", str(reward_folder), "--name", "mine", "--json") == 0
+    assert command(store, "--model", str(reward_folder), "--reward-model", "mine", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert_reconciled(result)
     assert (result["reward_model"], result["done"], result["truncated"], result["schema_version"]) == (

@@ -33,7 +33,8 @@ def rewards(store) -> list[tuple]:
 
 def run(store, path, *options: str) -> int:
     return run_command(
-        cli, ["reward", "--import", str(path), "--name", "rm-70b", "--store", str(store.path), *options]
+        cli,
+        ["reward", "--import", str(path), "--reward-model", "rm-70b", "--store", str(store.path), *options],
     )
 
 

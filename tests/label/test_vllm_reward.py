@@ -83,7 +83,7 @@ def test_the_engines_numbers_are_those_of_transformers(answers, folder) -> None:
             "reward",
             "--model",
             f"vllm:{folder}",
-            "--name",
+            "--reward-model",
             "engine",
             "--json",
             *where,
@@ -156,6 +156,6 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def test_the_servers_numbers_are_those_of_transformers(answers, folder, served) -> None:
     where = ["--store", str(answers.path)]
     assert run_command(cli, ["reward", "--model", str(folder), *where]) == 0
-    model = ["--model", f"vllm:{served}#rm", "--tokenizer", str(folder), "--name", "server"]
+    model = ["--model", f"vllm:{served}#rm", "--tokenizer", str(folder), "--reward-model", "server"]
     assert run_command(cli, ["reward", *model, *where]) == 0
     assert_alike(answers, "server")
