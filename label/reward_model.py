@@ -115,6 +115,11 @@ def reward_model_name(model: RewardModel, name: str | None) -> str:
     return f"{model.name}:{name}" if model.name == STAND_IN else name
 
 
+def stored_name(model: RewardModel) -> str:
+    """NAME@REVISION, the one score that a reward model's own rewards are."""
+    return f"{model.name}@{model.revision}"
+
+
 def reward_of(row: TokenizedExchange, value: float) -> Reward:
     """The reward for what was read; a number that is none fails."""
     if not math.isfinite(value):

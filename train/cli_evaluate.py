@@ -18,6 +18,7 @@ from store.console import (
     wait_option,
 )
 from store.errors import BadSettings
+from train.cli_policy import policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -253,3 +254,6 @@ def _echo_bias(bias: Any) -> None:
     if bias.prompts:
         rows = [[label, *counts] for label, counts in zip(heatmap.r_labels, heatmap.counts, strict=True)]
         echo(table(["r \\ mean characters", *heatmap.length_labels], rows[::-1]))
+
+
+evaluate.add_command(policy)

@@ -114,6 +114,7 @@ def iterate(
     The same command again goes on where the loop stopped; a larger --iterations adds to it. At the end stands
     the iterate with the highest mean reward on validation prompts, which are never trained on.
     """
+    from label.reward_model import RewardChoice, open_reward_model, stored_name
     from train.iterate import StopRules, plan_of, run_loop
     from train.iterations import LoopSettings
 
@@ -122,7 +123,7 @@ def iterate(
     loop = LoopSettings(
         model=str(model),
         reward_model=reward_model,
-        reward_name=_reward_name(reward_model),
+        reward_name=stored_name(open_reward_model(RewardChoice(reward_model))),
         store=store_path,
         **options,
     )
@@ -153,14 +154,6 @@ def _noted(loop: "LoopSettings", rules: Any, run_loop: Any) -> "LoopReport":
         report: LoopReport = run_loop(loop, rules, run_child)
         run.finish({"iterations": len(report.iterates) - 1, "best": report.best.iteration})
         return report
-
-
-def _reward_name(model: str) -> str:
-    """NAME@REVISION of the rewards that MODEL gives."""
-    from label.reward_model import RewardChoice, open_reward_model
-
-    opened = open_reward_model(RewardChoice(model))
-    return f"{opened.name}@{opened.revision}"
 
 
 def _print_report(report: "LoopReport", *, as_json: bool) -> None:
