@@ -155,8 +155,8 @@ Examples:
     metavar="SOURCE[=N]",
     help="A source or a pattern of names, and how many of it: a share up to 1, or a number; repeatable.",
 )
-@click.option("--total", type=click.IntRange(min=1), help="Conversations of the mixture.")
-@click.option("--cap", type=click.IntRange(min=1), help="At most so many of a source.")
+@click.option("--total", type=click.IntRange(min=1), metavar="N", help="Conversations of the mixture.")
+@click.option("--cap", type=click.IntRange(min=1), metavar="N", help="At most so many of a source.")
 @click.option("--temperature", type=float, metavar="T", help="Weigh sources as their size to the power 1/T.")
 @click.option(
     "--class-ratio",
@@ -165,7 +165,9 @@ Examples:
     metavar="CLASS=R",
     help="Keep a share R of a class; repeatable.",
 )
-@click.option("--turns", type=click.IntRange(min=1), help="At most so many of the user's turns altogether.")
+@click.option(
+    "--turns", type=click.IntRange(min=1), metavar="N", help="At most so many of the user's turns altogether."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
 @scope_options
 @click.option("--dry-run", is_flag=True, help="Only count.")

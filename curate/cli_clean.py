@@ -27,7 +27,9 @@ Examples:
 """,
 )
 @click.argument("steps", metavar="[STEP]...", nargs=-1)
-@click.option("--limit", type=click.IntRange(min=1), help="Look at no more than so many conversations.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Look at no more than so many conversations."
+)
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only count what would change.")
 @store_option
 @wait_option

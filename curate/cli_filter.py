@@ -47,6 +47,7 @@ Examples:
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
+    metavar="SHARE",
     default=0.5,
     show_default=True,
     help="The largest part of a source to drop without --yes (of sources of 100 and more).",

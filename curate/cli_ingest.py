@@ -18,7 +18,7 @@ from store.console import (
 )
 
 if TYPE_CHECKING:
-    from curate.ingest import FileReport, IngestReport
+    from curate.ingest_report import FileReport, IngestReport
     from curate.reader import Columns
 
 REASONS_SHOWN = 5
@@ -97,7 +97,9 @@ Examples:
 )
 @click.option("--name", help="What to call the source; its file name if not given.")
 @click.option("--license", metavar="TEXT", help="The license the source comes under.")
-@click.option("--limit", type=click.IntRange(min=1), help="Read no more than so many records of each file.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Read no more than so many records of each file."
+)
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only count what would be added.")
 @store_option
 @wait_option

@@ -1,103 +1,27 @@
-"""Takes files into the store: read, hash, leave out what is there already, write a piece at a time.
-
-Killed at any moment and repeated, the store ends up as if nothing had happened: ids are hashes of what
-they name, a piece is one transaction, and whatever is stored already is left out of the next.
-"""
+"""`curate ingest`: files, read as their formats say, go into the store one after another."""
 
 import gc
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from curate.dry_count import DryCount
+from curate.ingest_report import FileReport, IngestReport, Item, report_on
 from curate.inputs import size_of
-from curate.judged import JudgedRows, not_stored
-from curate.known_ids import KnownIds, Occurrences, Prefixes, halves_of
-from curate.labeled import TABLES, LabeledRows, Row, Table, append_labels, fresh_rows, key_of
-from curate.piece import Numbered, Piece, conversation_table
-from curate.reader import (
-    READERS,
-    Judged,
-    Labeled,
-    Record,
-    Reject,
-    Remark,
-)
+from curate.intake import FileIntake, Intake, Progress, finished
+from curate.reader import READERS, Record, Remark
 from curate.sources import IngestSettings, Source, sources_of
-from store.errors import BadInput
-from store.ids import digest_of, uuid_text
 from store.runs import run_of
 
 if TYPE_CHECKING:
-    from store.db import Reading, Store, Writing
+    from store.db import Store
 
-GROUP_ROWS = 20_480
-"""The store's row group; a piece is a whole number of them."""
-GROUPS_PER_PIECE = 1
-"""About a second's work, so that others get their turn."""
-PIECE_BYTES = 48 << 20
-"""A piece of very long messages is written before its row group is full."""
-PIECE_REJECTS = 10_000
-PIECE_LABELS = 20_000
-REASONS_KEPT = 1_000
 COLLECT_EVERY = 200_000
 """Allocations between two runs of the garbage collector while records stream in; 700 is usual."""
-
-Item = Record | Judged | Labeled | Reject
-Progress = Callable[[float], None]
-"""Told how many more bytes of text have been taken in."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of one file; `read = kept + rejected`."""
-
-    read: int = 0
-    kept: int = 0
-    rejected: int = 0
-    new_conversations: int = 0
-    new_messages: int = 0
-    new_comparisons: int = 0
-    new_ratings: int = 0
-    new_samples: int = 0
-    new_rewards: int = 0
-
-    def add_new(self, table: str, count: int) -> None:
-        """Count new rows of TABLE."""
-        name = f"new_{table}"
-        setattr(self, name, getattr(self, name) + count)
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """What came of one file."""
-
-    path: str
-    name: str
-    reader: str
-    source_id: str
-    was_taken: bool
-    """Whether an earlier run had finished it; then nothing was read and the counts are that run's."""
-    tally: Tally
-    reasons: Counter[str]
-    remarks: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What came of all files."""
-
-    files: list[FileReport] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    """Why files were left out."""
-
-    def total(self) -> dict[str, int]:
-        """The counts of all files together."""
-        return {one.name: sum(getattr(file.tally, one.name) for file in self.files) for one in fields(Tally)}
 
 
 def ingest_files(
@@ -146,210 +70,15 @@ def _plain(settings: IngestSettings) -> dict[str, object]:
     return {**json.loads(settings.identity()), "name": settings.name, "license": settings.license}
 
 
-class Intake:
-    """What one run knows about the store it writes to."""
-
-    def __init__(self, store: "Store", run_id: str) -> None:
-        self.store = store
-        self.run_id = run_id
-        self.messages = KnownIds("messages", "message_id")
-        self.conversations = KnownIds("conversations", "conversation_id")
-
-    def refresh(self, reading: "Reading", version: int) -> bool:
-        """Take in what others wrote up to VERSION; whether there were messages among it."""
-        self.conversations.refresh(reading, version)
-        return self.messages.refresh(reading, version)
-
-
-class FileIntake:
-    """One file on its way into the store."""
-
-    def __init__(self, intake: Intake, source: Source) -> None:
-        self._intake = intake
-        self._source = source
-        self._occurrences = Occurrences()
-        self._piece = Piece()
-        self._judged = JudgedRows(source.reader)
-        self._labeled = LabeledRows(source.reader, source.source_id)
-        self._is_noted = False
-        self.tally = Tally()
-        self.reasons: Counter[str] = Counter()
-
-    def take(self, items: Iterator[Item], tell: Progress) -> None:
-        """Write all of ITEMS, in pieces."""
-        offset = 0
-        for item in items:
-            self._add(item)
-            if self._is_full():
-                self._write(is_last=False)
-                tell(item.byte_offset - offset)
-                offset = item.byte_offset
-        _check_unchanged(self._source)
-        self._write(is_last=True)
-        tell(self._source.inspection.text_bytes - offset)
-
-    def _add(self, item: Item) -> None:
-        if isinstance(item, Record):
-            self._labeled.add_record(item, self._piece)
-        elif isinstance(item, Labeled):
-            self._labeled.add(item, self._piece)
-        elif isinstance(item, Judged):
-            self._judged.add(item, self._piece)
-        else:
-            self._piece.rejects.append(item)
-        _count(self.tally, self.reasons, item)
-
-    def _is_full(self) -> bool:
-        piece, wanted = self._piece, GROUPS_PER_PIECE * GROUP_ROWS
-        return (
-            (piece.n_unsettled() >= wanted and piece.screen(self._intake.messages) >= wanted)
-            or piece.n_bytes >= PIECE_BYTES
-            or len(piece.rejects) >= PIECE_REJECTS
-            or len(self._judged) + len(self._labeled) >= PIECE_LABELS
-        )
-
-    def _write(self, *, is_last: bool) -> None:
-        intake, piece = self._intake, self._piece
-        with intake.store.write(intake.run_id) as writing:
-            if intake.refresh(writing, writing.version - 1):
-                piece.screen_again(intake.messages)
-            piece.screen(intake.messages)
-            self._note_source(writing, is_last=False)
-            settled, message_ids = self._write_messages(writing, is_last=is_last)
-            conversation_ids = self._write_conversations(writing, settled)
-            self._write_verdicts(writing, settled)
-            self._write_labels(writing, settled, frozenset(message_ids))
-            self._write_rejects(writing)
-            if is_last:
-                self._note_source(writing, is_last=True)
-        version = writing.version if writing.rows_by_table else writing.version - 1
-        intake.messages.added(message_ids, version)
-        intake.conversations.added(conversation_ids, version)
-        self._piece = piece.rest_after(settled)
-
-    def _write_messages(self, writing: "Writing", *, is_last: bool) -> tuple[int, list[bytes]]:
-        """Returns up to where the piece is settled, and the ids that were new."""
-        piece = self._piece
-        stored = self._intake.messages.stored_among(writing, piece.doubtful())
-        places = piece.new_messages(stored)
-        whole = len(places) // GROUP_ROWS * GROUP_ROWS
-        settled = len(piece.ids)
-        if whole and not is_last and whole < len(places):
-            settled = places[whole]
-            places = places[:whole]
-        writing.append("messages", piece.message_table(places))
-        self.tally.new_messages += len(places)
-        return settled, [piece.ids[i] for i in places]
-
-    def _write_conversations(self, writing: "Writing", settled: int) -> list[bytes]:
-        """Write the conversations all of whose messages are stored; returns the ids that were new."""
-        source, known = self._source, self._intake.conversations
-        numbered = self._piece.conversations(source.reader, self._occurrences)
-        ready = [one for one in numbered if one.kept.last_new <= settled]
-        fresh = _without(ready, known, writing)
-        writing.append(
-            "conversations",
-            conversation_table(fresh, source.source_id, source.reader, source.settings.source_class),
-        )
-        self.tally.new_conversations += len(fresh)
-        return [one.conversation_id for one in fresh]
-
-    def _write_verdicts(self, writing: "Writing", settled: int) -> None:
-        """Write the verdicts all of whose messages are stored."""
-        rows = not_stored(writing, self._judged.take(settled))
-        place = {"run_id": self._intake.run_id, "source_id": uuid_text(self._source.source_id)}
-        self.tally.new_comparisons += writing.append("comparisons", [{**row, **place} for row in rows])
-
-    def _write_labels(self, writing: "Writing", settled: int, written: frozenset[bytes]) -> None:
-        """Write the labels all of whose messages are stored; WRITTEN are those new in this turn."""
-        ready = self._labeled.take(settled)
-        for table in TABLES:
-            rows = fresh_rows(writing, table, ready[table.name], written)
-            self.tally.add_new(table.name, append_labels(writing, table, rows, self._intake.run_id))
-
-    def _write_rejects(self, writing: "Writing") -> None:
-        rejects = self._piece.rejects
-        if not rejects:
-            return
-        stored = writing.rows(
-            "SELECT record_number FROM rejects WHERE source_id = CAST(? AS UUID) AND record_number BETWEEN ? AND ?",
-            [uuid_text(self._source.source_id), rejects[0].record_number, rejects[-1].record_number],
-        )
-        numbers = {row[0] for row in stored}
-        rows = [
-            _reject_row(self._source, reject) for reject in rejects if reject.record_number not in numbers
-        ]
-        writing.append("rejects", rows)
-
-    def _note_source(self, writing: "Writing", *, is_last: bool) -> None:
-        """Say that the source is being read, once ever, or that it is finished."""
-        if not is_last:
-            if self._is_noted or _noted(writing, self._source) is not None:
-                return
-            self._is_noted = True
-        state, tally = ("finished", self.tally) if is_last else ("reading", Tally())
-        writing.append("sources", [_source_row(self._source, state, tally, self._intake.run_id)])
-
-
-def _without(ready: list[Numbered], known: KnownIds, reading: "Reading") -> list[Numbered]:
-    ids = [one.conversation_id for one in ready]
-    if not ids:
-        return []
-    doubts = known.doubtful(ids).tolist()
-    stored = known.stored_among(
-        reading, [id_ for id_, is_doubted in zip(ids, doubts, strict=True) if is_doubted]
-    )
-    return [one for one in ready if one.conversation_id not in stored]
-
-
-def _count(tally: Tally, reasons: Counter[str], item: Item) -> None:
-    if isinstance(item, Judged | Labeled):
-        tally.read += 1
-        tally.kept += 1
-        return
-    if isinstance(item, Record):
-        tally.read += len(item.record_numbers)
-        tally.kept += len(item.record_numbers)
-        return
-    tally.read += 1
-    tally.rejected += 1
-    if item.reason in reasons or len(reasons) < REASONS_KEPT:
-        reasons[item.reason] += 1
-
-
 def _take_file(intake: Intake, source: Source, tell: Progress) -> FileReport:
-    finished = _finished(intake, source)
-    if finished is not None:
+    tally = finished(intake, source)
+    if tally is not None:
         tell(source.inspection.text_bytes)
-        return _report(source, finished, Counter(), [], was_taken=True)
+        return report_on(source, tally, Counter(), [], was_taken=True)
     file = FileIntake(intake, source)
     remarks: list[str] = []
     file.take(_limited(source, remarks), tell)
-    return _report(source, file.tally, file.reasons, remarks, was_taken=False)
-
-
-def _finished(intake: Intake, source: Source) -> Tally | None:
-    """The counts of a source that an earlier run finished; a new name or license is noted."""
-    with intake.store.read() as reading:
-        found = _noted(reading, source)
-    if found is None or found["state"] != "finished":
-        return None
-    tally = Tally(found["records_read"], found["records_kept"], found["records_rejected"])
-    wanted = (source.settings.name or found["name"], source.settings.license or found["license"])
-    if wanted != (found["name"], found["license"]):
-        with intake.store.write(intake.run_id) as writing:
-            row = _source_row(source, "finished", tally, intake.run_id)
-            writing.append("sources", [{**row, "name": wanted[0], "license": wanted[1]}])
-    return tally
-
-
-def _noted(reading: "Reading", source: Source) -> dict[str, Any] | None:
-    rows = reading.dicts(
-        "SELECT name, license, state, records_read, records_kept, records_rejected"
-        " FROM current_sources WHERE source_id = CAST(? AS UUID)",
-        [uuid_text(source.source_id)],
-    )
-    return rows[0] if rows else None
+    return report_on(source, file.tally, file.reasons, remarks, was_taken=False)
 
 
 def _limited(source: Source, remarks: list[str]) -> Iterator[Item]:
@@ -369,133 +98,10 @@ def _limited(source: Source, remarks: list[str]) -> Iterator[Item]:
         yield replace(item, model=label) if label and isinstance(item, Record) and not item.model else item
 
 
-def _check_unchanged(source: Source) -> None:
-    if size_of(source.path) != source.inspection.stored_bytes:
-        raise BadInput(f"{source.path} changed while it was read; repeat the command when it is complete")
-
-
 def _dry_run(store: "Store", source: Source, tell: Progress) -> FileReport:
     """Count what an ingest would do, writing nothing."""
     counter = DryCount(store, source)
     remarks: list[str] = []
-    for item in chain(_limited(source, remarks), [None]):
-        if item is not None:
-            counter.add(item)
-        if item is None or len(counter.piece.ids) >= GROUP_ROWS:
-            counter.settle()
+    counter.take(_limited(source, remarks))
     tell(source.inspection.text_bytes)
-    return _report(source, counter.tally, counter.reasons, remarks, was_taken=False)
-
-
-class DryCount:
-    """Counts new rows without writing them, at 8 bytes a message."""
-
-    def __init__(self, store: "Store", source: Source) -> None:
-        self._store = store
-        self._source = source
-        self._occurrences = Occurrences()
-        self._met = Prefixes()
-        self._judged = JudgedRows(source.reader)
-        self._labeled = LabeledRows(source.reader, source.source_id)
-        self._labels_met = Prefixes()
-        self.piece = Piece()
-        self.tally = Tally()
-        self.reasons: Counter[str] = Counter()
-
-    def add(self, item: Item) -> None:
-        """Take in one item."""
-        if isinstance(item, Record):
-            self._labeled.add_record(item, self.piece)
-        elif isinstance(item, Labeled):
-            self._labeled.add(item, self.piece)
-        elif isinstance(item, Judged):
-            self._judged.add(item, self.piece)
-        _count(self.tally, self.reasons, item)
-
-    def settle(self) -> None:
-        """Count what of the piece is new."""
-        conversations = [
-            one.conversation_id for one in self.piece.conversations(self._source.reader, self._occurrences)
-        ]
-        self.tally.new_messages += self._n_new("messages", "message_id", self.piece.ids)
-        self.tally.new_conversations += self._n_new("conversations", "conversation_id", conversations)
-        self.tally.new_comparisons += self._n_new_verdicts(self._judged.take(len(self.piece.ids)))
-        ready = self._labeled.take(len(self.piece.ids))
-        for table in TABLES:
-            self.tally.add_new(table.name, self._n_new_labels(table, ready[table.name]))
-        self.piece = Piece()
-
-    def _n_new_labels(self, table: Table, rows: list[Row]) -> int:
-        if not rows:
-            return 0
-        digests = {digest_of("q1", table.name, repr(key_of(table, row))): row for row in rows}
-        prefixes = halves_of(list(digests))[:, 0]
-        is_met = self._labels_met.holds(prefixes).tolist()
-        self._labels_met.add(prefixes)
-        unmet = [row for row, met in zip(digests.values(), is_met, strict=True) if not met]
-        if not self._store.path.exists():
-            return len(unmet)
-        with self._store.read() as reading:
-            return len(fresh_rows(reading, table, unmet, frozenset()))
-
-    def _n_new_verdicts(self, rows: list[dict[str, object]]) -> int:
-        if not rows or not self._store.path.exists():
-            return len(rows)
-        with self._store.read() as reading:
-            return len(not_stored(reading, rows))
-
-    def _n_new(self, table: str, column: str, ids: list[bytes]) -> int:
-        if not ids:
-            return 0
-        prefixes = halves_of(ids)[:, 0]
-        unmet = [id_ for id_, met in zip(ids, self._met.holds(prefixes).tolist(), strict=True) if not met]
-        self._met.add(prefixes)
-        if not self._store.path.exists():
-            return len(unmet)
-        with self._store.read() as reading:
-            return len(unmet) - len(KnownIds(table, column).stored_among(reading, unmet))
-
-
-def _report(
-    source: Source, tally: Tally, reasons: Counter[str], remarks: list[str], *, was_taken: bool
-) -> FileReport:
-    return FileReport(
-        str(source.path),
-        source.name,
-        source.reader,
-        uuid_text(source.source_id),
-        was_taken,
-        tally,
-        reasons,
-        remarks,
-    )
-
-
-def _source_row(source: Source, state: str, tally: Tally, run_id: str) -> dict[str, object]:
-    return {
-        "source_id": uuid_text(source.source_id),
-        "name": source.name,
-        "reader": source.reader,
-        "path": str(source.path),
-        "sha256": source.inspection.sha256,
-        "bytes": source.inspection.stored_bytes,
-        "license": source.settings.license,
-        "settings": source.settings.identity(),
-        "state": state,
-        "records_read": tally.read,
-        "records_kept": tally.kept,
-        "records_rejected": tally.rejected,
-        "run_id": run_id,
-    }
-
-
-def _reject_row(source: Source, reject: Reject) -> dict[str, object]:
-    return {
-        "source_id": uuid_text(source.source_id),
-        "sha256": source.inspection.sha256,
-        "record_number": reject.record_number,
-        "line": reject.line,
-        "byte_offset": reject.byte_offset,
-        "reason": reject.reason,
-        "excerpt": reject.excerpt,
-    }
+    return report_on(source, counter.tally, counter.reasons, remarks, was_taken=False)

@@ -8,6 +8,7 @@ import click
 from label import (
     cli_agree,
     cli_batch,
+    cli_bias,
     cli_compare,
     cli_mt_bench,
     cli_pairs,
@@ -17,7 +18,7 @@ from label import (
     cli_sample,
     cli_upkeep,
 )
-from label.cli_batch import InBatches, batch_options, run_in_batches
+from label.cli_in_batches import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
 from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
@@ -294,6 +295,7 @@ for command in (
     *cli_prefer.COMMANDS,
     *cli_sample.COMMANDS,
     *cli_agree.COMMANDS,
+    *cli_bias.COMMANDS,
     *cli_rank.COMMANDS,
     *cli_pairs.COMMANDS,
     *cli_upkeep.COMMANDS,

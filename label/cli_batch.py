@@ -1,10 +1,8 @@
-"""`label batch`, and the options by which `label judge` and `label compare` ask in batches."""
+"""`label batch`: what became of requests that were handed over together."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import reduce, wraps
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,16 +18,12 @@ from store.console import (
     visible,
     wait_option,
 )
-from store.errors import BadSettings, TryLater
+from store.errors import TryLater
 
 if TYPE_CHECKING:
     from label.batch_collect import CollectReport
-    from label.batch_job import BatchForecast, BatchJob, SubmitReport
     from label.batch_rows import Batch
-    from label.engine.prices import PriceTag
     from store.db import Store
-
-Command = Callable[..., Any]
 
 settle_option = click.option(
     "--settle",
@@ -50,153 +44,8 @@ wait_batch_option = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class InBatches:
-    """What the user said about asking in batches."""
-
-    is_batch: bool
-    wait_batch_s: float | None
-    settle_s: float
-    batch_price_in: float | None
-    batch_price_out: float | None
-
-    def check(self) -> None:
-        """Raise BadSettings for options of batches without --batch."""
-        if self.is_batch:
-            return
-        given = {
-            "--wait-batch": self.wait_batch_s,
-            "--batch-price-in": self.batch_price_in,
-            "--batch-price-out": self.batch_price_out,
-        }
-        for option, value in given.items():
-            if value is not None:
-                raise BadSettings(f"{option} is about batches; add --batch")
-
-    def priced(self, tag: "PriceTag") -> "PriceTag":
-        """The price with what the user said a batch costs."""
-        return replace(
-            tag,
-            batch_input=tag.batch_input if self.batch_price_in is None else self.batch_price_in,
-            batch_output=tag.batch_output if self.batch_price_out is None else self.batch_price_out,
-        )
-
-
-OPTIONS = (
-    click.option(
-        "--batch",
-        "is_batch",
-        is_flag=True,
-        help="Hand the requests over in batches, at half the price, and end; see label batch.",
-    ),
-    wait_batch_option,
-    settle_option,
-    click.option(
-        "--batch-price-in",
-        type=click.FloatRange(min=0),
-        metavar="USD",
-        help="A million prompt tokens in a batch.  [default: half]",
-    ),
-    click.option(
-        "--batch-price-out",
-        type=click.FloatRange(min=0),
-        metavar="USD",
-        help="A million reply tokens in a batch.  [default: half]",
-    ),
-)
-
-
-def batch_options(command: Command) -> Command:
-    """Add the options above, given to the command together as `in_batches`."""
-
-    @wraps(command)
-    def gathered(**options: Any) -> Any:
-        chosen = InBatches(**{field.name: options.pop(field.name) for field in fields(InBatches)})
-        chosen.check()
-        return command(in_batches=chosen, **options)
-
-    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), gathered)
-
-
-def run_in_batches(
-    store: "Store",
-    job: "BatchJob",
-    price: "PriceTag",
-    in_batches: InBatches,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Hand a command's requests over, or say what would be handed over."""
-    from label.batch_job import forecast_batches, submit_job
-    from label.batch_submit import Patience
-
-    if job.settings.min_canaries is not None:
-        raise BadSettings(
-            "--min-canaries cannot hold a batch back; ask a few without --batch first: --limit 5 --min-canaries …"
-        )
-    job = replace(job, settings=replace(job.settings, canaries=0))
-    tag = in_batches.priced(price)
-    if dry_run:
-        _echo_forecast(forecast_batches(store, job, tag), tag.for_batch(), as_json=as_json)
-        return
-    report = submit_job(store, job, tag, Patience(in_batches.settle_s))
-    if in_batches.wait_batch_s is None or not any(batch.is_open for batch in report.batches):
-        _echo_submitted(report, as_json=as_json)
-        return
-    note(_submitted(report))
-    ids = [batch.batch_id for batch in report.batches]
-    _collect(store, ids, in_batches.wait_batch_s, in_batches.settle_s, as_json=as_json)
-
-
-def _echo_forecast(expected: "BatchForecast", price: "PriceTag", *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    if as_json:
-        echo_json({"dry_run": True, **expected.as_json(), "price": asdict(price)})
-        return
-    fates = expected.fates
-    echo(
-        f"{sum(fates.values())} requests: {fates['reused']} labelled already, {fates['answered']} answered,"
-        f" {fates['pending']} in an open batch; {fates['asked']} calls in {_batches(expected.batches)}"
-    )
-    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
-    echo(
-        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
-        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
-    )
-
-
-def _batches(count: int) -> str:
-    return "1 batch" if count == 1 else f"{count} batches"
-
-
-def _submitted(report: "SubmitReport") -> str:
-    fates = report.fates
-    return (
-        f"{sum(fates.values())} requests: {fates['reused']} labelled already, {fates['answered']} answered,"
-        f" {fates['pending']} in an open batch before; {fates['asked']} handed over, at most"
-        f" ${report.cost_usd_at_most:.4f}"
-    )
-
-
-def _echo_submitted(report: "SubmitReport", *, as_json: bool) -> None:
-    from label.batch_job import next_step
-
-    if as_json:
-        echo_json(report.as_json())
-        return
-    echo(_submitted(report))
-    if report.batches:
-        echo(_table(report.batches))
-        note(next_step(report.batches))
-    elif report.fates["answered"]:
-        note("next: the same command without --batch turns the stored answers into labels")
-    elif report.fates["pending"]:
-        note("next: label batch status, and label batch collect once they have ended")
-
-
-def _table(batches: "Sequence[Batch]") -> str:
+def batch_table(batches: "Sequence[Batch]") -> str:
+    """One line a batch."""
     rows = [
         (
             batch.batch_id,
@@ -267,7 +116,7 @@ def submit(settle_s: float, wait_s: float, as_json: bool, store_path: Path) -> N
     if not handed:
         echo("every batch has arrived; new ones are made by label judge --batch and label compare --batch")
         return
-    echo(_table(handed))
+    echo(batch_table(handed))
     note(next_step(handed))
 
 
@@ -302,7 +151,7 @@ def status(stored: bool, settle_s: float, wait_s: float, as_json: bool, store_pa
     if as_json:
         echo_json({"batches": [one.as_json() for one in batches], "problems": problems})
     else:
-        echo(_table(batches) if batches else "no batches")
+        echo(batch_table(batches) if batches else "no batches")
     if problems:
         raise TryLater("; ".join(problems))
 
@@ -339,12 +188,13 @@ def collect(
     from store.db import Store
 
     store = Store(store_path, wait_s=wait_s)
-    _collect(store, batch_ids, wait_batch_s or 0.0, settle_s, as_json=as_json)
+    collect_and_echo(store, batch_ids, wait_batch_s or 0.0, settle_s, as_json=as_json)
 
 
-def _collect(
+def collect_and_echo(
     store: "Store", batch_ids: Sequence[str], wait_batch_s: float, settle_s: float, *, as_json: bool
 ) -> None:
+    """Take in what has ended, waiting as long as the user said, and print what came of it."""
     from label.batch_collect import collect_batches
     from label.batch_submit import Patience
 
@@ -376,7 +226,7 @@ def _echo_collected(report: "CollectReport") -> None:
         )
         echo(f"labels by {labels.labeler}: {words}; {labels.tally.unanswered} without a readable answer")
     if report.open:
-        echo(_table(report.open))
+        echo(batch_table(report.open))
         note(f"these have not ended yet; {next_step(report.open)}")
     for command in report.commands:
         note(f"some requests came back without an answer; next: {command}")
@@ -408,7 +258,7 @@ def cancel(
     if as_json:
         echo_json({"batches": [one.as_json() for one in cancelled]})
     else:
-        echo(_table(cancelled) if cancelled else "none of these is open any more")
+        echo(batch_table(cancelled) if cancelled else "none of these is open any more")
 
 
 COMMANDS = (batch,)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import click
 
-from label.cli_batch import InBatches, batch_options, run_in_batches
+from label.cli_in_batches import InBatches, batch_options, run_in_batches
 from label.cli_models import Asking, canary_words, model_options
 from label.cli_pairing import pairing_options
 from label.cli_tally import check_any_worked, counted_in_words, echo_stopped

@@ -118,9 +118,15 @@ OPTIONS = (
         metavar="USD",
         help="Send nothing that could pass this cost.",
     ),
-    click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Most requests a minute."),
-    click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Most tokens a minute."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="Most requests at once.  [default: 16]"),
+    click.option(
+        "--rpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Most requests a minute."
+    ),
+    click.option(
+        "--tpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Most tokens a minute."
+    ),
+    click.option(
+        "--concurrency", type=click.IntRange(min=1), metavar="N", help="Most requests at once.  [default: 16]"
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
@@ -141,11 +147,17 @@ OPTIONS = (
         "--temperature", default="0", show_default=True, metavar="T", help="`none` leaves it to the server."
     ),
     click.option(
-        "--max-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="The longest reply."
+        "--max-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=2048,
+        show_default=True,
+        help="The longest reply.",
     ),
     click.option(
         "--max-unparsed",
         type=click.FloatRange(0, 1),
+        metavar="SHARE",
         default=0.02,
         show_default=True,
         help="Stop when a larger share of the first 200 replies carries no verdict.",

@@ -58,7 +58,14 @@ Examples:
     metavar="N",
     help="Ask about each turn N times; the median counts.",
 )
-@click.option("--resamples", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N")
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Draws of whole questions for the intervals.",
+)
 @click.option("--dry-run", is_flag=True, help="Print calls, tokens and cost; ask and write nothing.")
 @wait_option
 @json_option

@@ -57,7 +57,10 @@ Examples:
 @click.option("--tokenizer", type=EXISTING, help="A directory with a tokenizer, to count and cut by.")
 @click.option("--template", help="The chat template, `own` for the tokenizer's.  [default: the recipe's]")
 @click.option(
-    "--max-length", type=int, help="Tokens a trainer keeps of a row.  [default: the recipe's, see the docs]"
+    "--max-length",
+    type=int,
+    metavar="TOKENS",
+    help="Tokens a trainer keeps of a row.  [default: the recipe's, see the docs]",
 )
 @click.option("--format", "file_format", help="parquet or jsonl.  [default: the layout's usual one]")
 @click.option(
@@ -104,7 +107,10 @@ Examples:
 @click.option("--prompts", metavar="NAME", help="rsft: only prompts of this selection.")
 @click.option("--length-penalty", type=float, metavar="X", help="rsft: what each character takes off.")
 @click.option(
-    "--rank", type=click.IntRange(min=1), help="rsft: the rank that is taken.  [default: 1, the best]"
+    "--rank",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="rsft: the rank that is taken.  [default: 1, the best]",
 )
 @click.option(
     "--candidates", type=click.IntRange(min=1), metavar="N", help="rsft: only the first N draws compete."

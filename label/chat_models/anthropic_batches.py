@@ -16,11 +16,13 @@ from label.batch import (
     split_custom_id,
 )
 from label.chat import CallError, ChatReply, ChatRequest, RateLimits
-from label.chat_models.anthropic_api import AnthropicModel, body_of, reply_of, told
+from label.chat_models.anthropic_bodies import body_of, reply_of, told
 from label.chat_models.wire import TRANSFER_TIMEOUT_S, garbage_line, whole_body
 
 if TYPE_CHECKING:
     import anthropic
+
+    from label.chat_models.anthropic_api import AnthropicModel
 
 PATH = "/v1/messages/batches"
 PAGE = 100
@@ -48,7 +50,7 @@ class AnthropicBatches:
 
     limits = BatchLimits(requests=100_000, n_bytes=256_000_000)
 
-    def __init__(self, model: AnthropicModel) -> None:
+    def __init__(self, model: "AnthropicModel") -> None:
         self._model = model
 
     def line(self, custom_id: str, request: ChatRequest) -> bytes:

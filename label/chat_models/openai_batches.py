@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from label.batch import CLOCK_SKEW_S, BatchLimits, BatchProgress, BatchResult, Found, Parcel
 from label.chat import CallError, ChatReply, ChatRequest, RateLimits
-from label.chat_models.openai_api import OpenAIModel, body_of, reply_of, told
+from label.chat_models.openai_bodies import body_of, reply_of, told
 from label.chat_models.wire import TRANSFER_TIMEOUT_S, count, garbage_line, whole_body
 
 if TYPE_CHECKING:
     import openai
+
+    from label.chat_models.openai_api import OpenAIModel
 
 ENDPOINT = "/v1/chat/completions"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -28,7 +30,7 @@ class OpenAIBatches:
 
     limits = BatchLimits(requests=50_000, n_bytes=200_000_000)
 
-    def __init__(self, model: OpenAIModel) -> None:
+    def __init__(self, model: "OpenAIModel") -> None:
         self._model = model
 
     def line(self, custom_id: str, request: ChatRequest) -> bytes:

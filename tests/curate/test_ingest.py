@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import ingest
+from curate import intake
 from curate.ingest import IngestReport, IngestSettings, ingest_files
 from curate.reader import Record
 from store import ids
@@ -77,8 +77,8 @@ def store(tmp_path):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Pieces of a few messages, so that a small file takes many turns."""
-    monkeypatch.setattr(ingest, "GROUP_ROWS", 7)
-    monkeypatch.setattr(ingest, "GROUPS_PER_PIECE", 1)
+    monkeypatch.setattr(intake, "GROUP_ROWS", 7)
+    monkeypatch.setattr(intake, "GROUPS_PER_PIECE", 1)
 
 
 def take(store: Store, *paths: Path, **asked: object) -> IngestReport:
@@ -127,8 +127,8 @@ def test_pieces_do_not_change_what_comes_out(store, tmp_path, monkeypatch):
     path = written(tmp_path / "a.json", many(80))
     take(store, path)
     for rows, groups in ((11, 1), (9, 3)):
-        monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
-        monkeypatch.setattr(ingest, "GROUPS_PER_PIECE", groups)
+        monkeypatch.setattr(intake, "GROUP_ROWS", rows)
+        monkeypatch.setattr(intake, "GROUPS_PER_PIECE", groups)
         other = Store(tmp_path / f"pieces{rows}.duckdb")
         take(other, path)
         assert state_of(other) == state_of(store)
@@ -251,17 +251,17 @@ def test_what_others_write_meanwhile_is_not_written_again(store, tmp_path, small
     """Another process takes the same records between two pieces."""
     path = written(tmp_path / "a.json", many(25))
     other = written(tmp_path / "b.json", many(20))
-    write = ingest.FileIntake._write
+    write = intake.FileIntake._write
     turns = []
 
     def interrupted_write(self, *, is_last):
         write(self, is_last=is_last)
         turns.append(is_last)
         if len(turns) == 2:
-            monkeypatch.setattr(ingest.FileIntake, "_write", write)
+            monkeypatch.setattr(intake.FileIntake, "_write", write)
             take(store, other)
 
-    monkeypatch.setattr(ingest.FileIntake, "_write", interrupted_write)
+    monkeypatch.setattr(intake.FileIntake, "_write", interrupted_write)
     take(store, path)
     undisturbed = Store(tmp_path / "undisturbed.duckdb")
     take(undisturbed, path)
@@ -279,11 +279,11 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
     tmp_path_factory, small_pieces, monkeypatch, stop_at, rows
 ):
     folder = tmp_path_factory.mktemp("stopped")
-    monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
+    monkeypatch.setattr(intake, "GROUP_ROWS", rows)
     path = written(folder / "a.json", many(25))
     undisturbed, disturbed = Store(folder / "one.duckdb"), Store(folder / "two.duckdb")
     take(undisturbed, path)
-    add = ingest.FileIntake._add
+    add = intake.FileIntake._add
 
     def failing_add(self, item):
         if isinstance(item, Record) and item.record_number == stop_at:
@@ -291,7 +291,7 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
         add(self, item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest.FileIntake, "_add", failing_add)
+        patch.setattr(intake.FileIntake, "_add", failing_add)
         with contextlib.suppress(Stopped):
             take(disturbed, path)
     take(disturbed, path)
@@ -301,9 +301,9 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
 INGEST_SLOWLY = """
 import sys
 from pathlib import Path
-from curate import ingest
+from curate import ingest, intake
 from store.db import Store
-ingest.GROUP_ROWS, ingest.GROUPS_PER_PIECE = 40, 1
+intake.GROUP_ROWS, intake.GROUPS_PER_PIECE = 40, 1
 print("started", flush=True)
 ingest.ingest_files(Store(Path(sys.argv[1])), "sharegpt", [Path(sys.argv[2])], ingest.IngestSettings())
 """

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import ingest
+from curate import intake
 from curate.ingest import IngestSettings, ingest_files
+from curate.ingest_report import Item
 from curate.reader import READERS, Answer, Draw, Labeled, Rating, ReaderSettings, Reject, Reward, Verdict
 from store.db import Store
 from store.verify import verify
@@ -180,7 +181,7 @@ def test_a_verdict_whose_order_is_unknown_stands_in_an_order_that_no_verdict_dec
 def test_two_verdicts_that_contradict_each_other_are_kept_and_the_later_new_one_is_in_force(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_labels: int
 ) -> None:
-    monkeypatch.setattr(ingest, "PIECE_LABELS", piece_labels)
+    monkeypatch.setattr(intake, "PIECE_LABELS", piece_labels)
     records = [record("prompt", "x", "y", best=best) for best in (0, 1, 0)]
     assert take(store, written(tmp_path / "a.jsonl", records))["new_comparisons"] == 2
     with store.read() as reading:
@@ -230,8 +231,8 @@ def test_pieces_do_not_change_what_comes_out(
     path = written(tmp_path / "a.jsonl", many(30))
     take(store, path)
     for rows, labels in ((9, 20_000), (20_480, 20)):
-        monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
-        monkeypatch.setattr(ingest, "PIECE_LABELS", labels)
+        monkeypatch.setattr(intake, "GROUP_ROWS", rows)
+        monkeypatch.setattr(intake, "PIECE_LABELS", labels)
         other = Store(tmp_path / f"pieces{rows}.duckdb")
         take(other, path)
         assert state_of(other) == state_of(store)
@@ -240,7 +241,7 @@ def test_pieces_do_not_change_what_comes_out(
 def test_a_dry_run_foretells_every_count_and_writes_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "GROUP_ROWS", 7)
+    monkeypatch.setattr(intake, "GROUP_ROWS", 7)
     path = written(tmp_path / "a.jsonl", many(40))
     foretold = take(store, path, is_dry_run=True)
     assert not store.path.exists()
@@ -259,19 +260,19 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, stop_at: int, rows: int
 ) -> None:
     folder = tmp_path_factory.mktemp("stopped")
-    monkeypatch.setattr(ingest, "GROUP_ROWS", rows)
+    monkeypatch.setattr(intake, "GROUP_ROWS", rows)
     path = written(folder / "a.jsonl", many(25))
     undisturbed, disturbed = Store(folder / "one.duckdb"), Store(folder / "two.duckdb")
     take(undisturbed, path)
-    add = ingest.FileIntake._add
+    add = intake.FileIntake._add
 
-    def failing_add(self: ingest.FileIntake, item: ingest.Item) -> None:
+    def failing_add(self: intake.FileIntake, item: Item) -> None:
         if isinstance(item, Labeled) and item.record_number == stop_at:
             raise Stopped
         add(self, item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest.FileIntake, "_add", failing_add)
+        patch.setattr(intake.FileIntake, "_add", failing_add)
         with contextlib.suppress(Stopped):
             take(disturbed, path)
     take(disturbed, path)
@@ -281,9 +282,9 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
 INGEST_SLOWLY = """
 import sys
 from pathlib import Path
-from curate import ingest
+from curate import ingest, intake
 from store.db import Store
-ingest.GROUP_ROWS = 60
+intake.GROUP_ROWS = 60
 print("started", flush=True)
 ingest.ingest_files(
     Store(Path(sys.argv[1])), "response-sets", [Path(sys.argv[2])], ingest.IngestSettings(model_label="policy")

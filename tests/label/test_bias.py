@@ -8,8 +8,9 @@ import pytest
 
 from label.bias import bias_of
 from label.bias_report import BiasSettings, bias_report
-from label.cli_agree import agree, bias, calibrate
+from label.cli_agree import agree
 from label.cli_agree import win_rates as win_rates_command
+from label.cli_bias import bias, calibrate
 from label.families import family_of
 from label.measures import Resampling
 from label.rating_agreement import Score
