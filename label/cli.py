@@ -120,7 +120,7 @@ def judge(
     not asked again, and no answer is paid for twice: the same command again continues.
     Keys come from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY).
     """
-    from label.batch_job import BatchJob
+    from label.batches.job import BatchJob
     from label.rating_job import JudgeSettings
     from label.turns import Draw
     from store.config import load_config

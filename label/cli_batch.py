@@ -21,8 +21,8 @@ from store.console import (
 from store.errors import TryLater
 
 if TYPE_CHECKING:
-    from label.batch_collect import CollectReport
-    from label.batch_rows import Batch
+    from label.batches.collect import CollectReport
+    from label.batches.rows import Batch
     from store.db import Store
 
 settle_option = click.option(
@@ -105,8 +105,8 @@ def submit(settle_s: float, wait_s: float, as_json: bool, store_path: Path) -> N
 
     One whose submission nobody saw the end of is looked for at the provider first, and adopted if it is there.
     """
-    from label.batch_job import next_step, submit_waiting
-    from label.batch_submit import Patience
+    from label.batches.job import next_step, submit_waiting
+    from label.batches.submit import Patience
     from store.db import Store
 
     handed = submit_waiting(Store(store_path, wait_s=wait_s), Patience(settle_s))
@@ -138,9 +138,9 @@ def status(stored: bool, settle_s: float, wait_s: float, as_json: bool, store_pa
     States are intended (not sent yet), sending (sent off, arrival not seen), submitted, collected,
     labelled, rejected (by the provider) and abandoned.
     """
-    from label.batch_collect import refresh_batches
-    from label.batch_rows import read_batches
-    from label.batch_submit import Patience
+    from label.batches.collect import refresh_batches
+    from label.batches.rows import read_batches
+    from label.batches.submit import Patience
     from store.db import Store
 
     store = Store(store_path, wait_s=wait_s)
@@ -195,8 +195,8 @@ def collect_and_echo(
     store: "Store", batch_ids: Sequence[str], wait_batch_s: float, settle_s: float, *, as_json: bool
 ) -> None:
     """Take in what has ended, waiting as long as the user said, and print what came of it."""
-    from label.batch_collect import collect_batches
-    from label.batch_submit import Patience
+    from label.batches.collect import collect_batches
+    from label.batches.submit import Patience
 
     patience = Patience(settle_s, wait_batch_s)
     with progress("collecting") as advance:
@@ -212,7 +212,7 @@ def collect_and_echo(
 
 
 def _echo_collected(report: "CollectReport") -> None:
-    from label.batch_job import next_step
+    from label.batches.job import next_step
 
     counts = report.taken.counts()
     states = ", ".join(f"{counts[name]} {name}" for name in ("done", "refused", "blocked", "failed", "again"))
@@ -250,8 +250,8 @@ def cancel(
 
     A batch that never arrived is given up, and its requests may be asked elsewhere.
     """
-    from label.batch_collect import cancel_batches
-    from label.batch_submit import Patience
+    from label.batches.collect import cancel_batches
+    from label.batches.submit import Patience
     from store.db import Store
 
     cancelled = cancel_batches(Store(store_path, wait_s=wait_s), batch_ids, Patience(settle_s))

@@ -108,7 +108,7 @@ def compare(
     without a call. What is judged already is not asked again, and no answer is paid for twice: the same
     command again continues.
     """
-    from label.batch_job import BatchJob
+    from label.batches.job import BatchJob
     from label.comparison_job import CompareSettings, sampling_of, template_for
     from label.pairing import Split
     from store.config import load_config

@@ -12,7 +12,7 @@ from store.console import echo, echo_json, note
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
-    from label.batch_job import BatchForecast, BatchJob, SubmitReport
+    from label.batches.job import BatchForecast, BatchJob, SubmitReport
     from label.engine.prices import PriceTag
     from store.db import Store
 
@@ -97,8 +97,8 @@ def run_in_batches(
     as_json: bool,
 ) -> None:
     """Hand a command's requests over, or say what would be handed over."""
-    from label.batch_job import forecast_batches, submit_job
-    from label.batch_submit import Patience
+    from label.batches.job import forecast_batches, submit_job
+    from label.batches.submit import Patience
 
     if job.settings.min_canaries is not None:
         raise BadSettings(
@@ -150,7 +150,7 @@ def _submitted(report: "SubmitReport") -> str:
 
 
 def _echo_submitted(report: "SubmitReport", *, as_json: bool) -> None:
-    from label.batch_job import next_step
+    from label.batches.job import next_step
 
     if as_json:
         echo_json(report.as_json())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Literal
 
-from label.batch_rows import open_keys
+from label.batches.rows import open_keys
 from label.chat import ChatModel, ChatRequest, Json, request_key
 from label.engine.calls import Completion, known_completion
 from label.outcome import needs_repair

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from label.batch import (
+from label.batches.provider import (
     CLOCK_SKEW_S,
     BatchLimits,
     BatchProgress,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from label.batch import CLOCK_SKEW_S, BatchLimits, BatchProgress, BatchResult, Found, Parcel
+from label.batches.provider import CLOCK_SKEW_S, BatchLimits, BatchProgress, BatchResult, Found, Parcel
 from label.chat import CallError, ChatReply, ChatRequest, RateLimits
 from label.chat_models.openai_bodies import body_of, reply_of, told
 from label.chat_models.wire import TRANSFER_TIMEOUT_S, count, garbage_line, whole_body

@@ -17,7 +17,7 @@ REQUESTS_IN_A_BATCH = 5
 MODELS = {"openai": "gpt-4", "anthropic": "claude-haiku-4-5"}
 
 COMMAND = f"""
-from label.batch import BatchLimits
+from label.batches.provider import BatchLimits
 from label.chat_models.anthropic_batches import AnthropicBatches
 from label.chat_models.openai_batches import OpenAIBatches
 for interface in (AnthropicBatches, OpenAIBatches):

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from label.batch_rows import batch_folder, batches_alone
+from label.batches.rows import batch_folder, batches_alone
 from label.cli import cli
 from store.console import run_command
 from store.verify import verify
@@ -223,7 +223,7 @@ def test_calls_that_fail_on_the_way_are_tried_again(openai, provider) -> None:
 
 
 def test_a_plan_is_split_where_the_provider_has_its_limits(openai, provider, monkeypatch) -> None:
-    from label.batch import BatchLimits
+    from label.batches.provider import BatchLimits
     from label.chat_models.anthropic_batches import AnthropicBatches
     from label.chat_models.openai_batches import OpenAIBatches
 
@@ -240,7 +240,7 @@ def test_a_plan_is_split_where_the_provider_has_its_limits(openai, provider, mon
 
 
 def test_bytes_split_a_plan_too_and_a_batch_never_passes_them(openai, provider, monkeypatch) -> None:
-    from label.batch import BatchLimits
+    from label.batches.provider import BatchLimits
     from label.chat_models.anthropic_batches import AnthropicBatches
     from label.chat_models.openai_batches import OpenAIBatches
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from label.batch import BatchInterface, BatchProgress, Parcel
-from label.batch_rows import Batch, BatchState, note_batch, requests_path
+from label.batches.provider import BatchInterface, BatchProgress, Parcel
+from label.batches.rows import Batch, BatchState, note_batch, requests_path
 from label.chat import CallError
 from label.engine.clock import Clock, LoopClock
 from label.engine.failures import TRIES, backoff_s, classify, retry_after_s

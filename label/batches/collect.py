@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from label.batch import BatchProgress, batch_interface
-from label.batch_job import StoredJob, stored_job
-from label.batch_results import Taken, take_in
-from label.batch_rows import Batch, batch_folder, batches_alone, note_batch, read_batches, requests_path
-from label.batch_submit import PATIENCE, Courier, Patience, progress_columns
+from label.batches.job import StoredJob, stored_job
+from label.batches.provider import BatchProgress, batch_interface
+from label.batches.results import Taken, take_in
+from label.batches.rows import Batch, batch_folder, batches_alone, note_batch, read_batches, requests_path
+from label.batches.submit import PATIENCE, Courier, Patience, progress_columns
 from label.chat import CallError, ChatModel
 from label.engine.clock import Clock
 from label.engine.prices import PriceTag

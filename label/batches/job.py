@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from label.batch import batch_interface
-from label.batch_plan import Packed, PackedPlan, pack, pair_requests, stored_rows, turn_requests
-from label.batch_rows import (
+from label.batches.plan import Packed, PackedPlan, pack, pair_requests, stored_rows, turn_requests
+from label.batches.provider import batch_interface
+from label.batches.rows import (
     Batch,
     Task,
     batch_folder,
@@ -21,7 +21,7 @@ from label.batch_rows import (
     read_batches,
     state_row,
 )
-from label.batch_submit import PATIENCE, Courier, Patience
+from label.batches.submit import PATIENCE, Courier, Patience
 from label.chat import ChatModel, open_chat_model
 from label.comparison_job import CompareSettings, question_of
 from label.engine.prices import PriceTag

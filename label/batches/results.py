@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from label.batch import BatchInterface, BatchProgress, BatchResult, split_custom_id
-from label.batch_rows import Batch, state_row
-from label.batch_submit import progress_columns
+from label.batches.provider import BatchInterface, BatchProgress, BatchResult, split_custom_id
+from label.batches.rows import Batch, state_row
+from label.batches.submit import progress_columns
 from label.chat import CallError, ChatReply
 from label.engine.calls import Attempts, completion_of, completion_row, paid_usd
 from label.engine.failures import classify

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from label.batch import BatchInterface, custom_id, new_batch_id
+from label.batches.provider import BatchInterface, custom_id, new_batch_id
 from label.chat import ChatRequest
 from label.engine.prices import PriceTag
 from label.engine.sent import request_row

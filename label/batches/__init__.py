@@ -1,0 +1,1 @@
+"""Requests handed over together: planned, submitted once, collected, and turned into labels."""
