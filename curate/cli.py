@@ -2,7 +2,16 @@
 
 import click
 
-from curate import cli_choose, cli_classes, cli_clean, cli_filter, cli_formats, cli_ingest, cli_stats
+from curate import (
+    cli_choose,
+    cli_classes,
+    cli_clean,
+    cli_dedup,
+    cli_filter,
+    cli_formats,
+    cli_ingest,
+    cli_stats,
+)
 from curate.cli_store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
@@ -27,6 +36,7 @@ for command in (
     cli_stats.stats,
     cli_clean.clean,
     cli_filter.filter_,
+    cli_dedup.dedup,
     *cli_choose.COMMANDS,
     *COMMANDS,
 ):

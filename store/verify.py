@@ -62,6 +62,10 @@ REFERENCES = {
     "decision_verdict": "SELECT count(*) FROM decisions WHERE verdict NOT IN ('keep', 'drop', 'undecided')",
     "screening_counts": """
         SELECT count(*) FROM screenings WHERE seen <> kept + dropped OR to_version >= version""",
+    "sketch_conversation": """
+        SELECT count(*) FROM sketches WHERE conversation_id NOT IN (SELECT conversation_id FROM conversations)""",
+    "sketch_twice": "SELECT count(*) - count(DISTINCT (conversation_id, part, method)) FROM sketches",
+    "compared_twice": "SELECT count(*) - count(DISTINCT (method, text_hash_a, text_hash_b)) FROM compared_texts",
     "reward_message": """
         SELECT count(*) FROM rewards WHERE prompt_id NOT IN (SELECT message_id FROM messages)
         OR response_id NOT IN (SELECT message_id FROM messages)""",

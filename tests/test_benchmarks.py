@@ -21,6 +21,7 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "bench_ingest",
         "FastChat's way",
         "curate filter, the cheap filters",
+        "curate dedup --near",
         "bench_labels",
         "bench_review",
         "bench_rank",

@@ -51,6 +51,12 @@ CREATE TABLE canaries(
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
     seq INTEGER NOT NULL);
+CREATE TABLE compared_texts(
+    "method" VARCHAR NOT NULL,
+    text_hash_a UUID NOT NULL,
+    text_hash_b UUID NOT NULL,
+    score DOUBLE NOT NULL,
+    "version" BIGINT NOT NULL);
 CREATE TABLE comparisons(
     comparison_id UUID NOT NULL,
     prompt_id UUID NOT NULL,
@@ -322,6 +328,16 @@ CREATE TABLE selections(
     run_id VARCHAR,
     "version" BIGINT NOT NULL,
     seq INTEGER NOT NULL);
+CREATE TABLE sketches(
+    conversation_id UUID NOT NULL,
+    part VARCHAR NOT NULL,
+    "method" VARCHAR NOT NULL,
+    text_hash UUID NOT NULL,
+    n_bytes BIGINT NOT NULL,
+    n_shingles BIGINT,
+    bands UBIGINT[],
+    digest BLOB,
+    "version" BIGINT NOT NULL);
 CREATE TABLE snapshots(
     "name" VARCHAR NOT NULL,
     at_version BIGINT NOT NULL,
