@@ -99,7 +99,10 @@ class ReviewApp(Desk):
         self.push_screen(GoScreen(), answered)
 
     def go_to(self, place: str) -> None:
-        """Leave every screen but the first and open one."""
+        """Leave every screen but the first and open the one of a letter, if there is one."""
+        if place not in PLACES:
+            self.tell("there is no screen that shows more of this")
+            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
         if (make := PLACES[place].make) is not None:

@@ -8,9 +8,12 @@ from typing import Protocol
 
 from tui.listing import Listing
 from tui.query import Filter, Vocabulary
-from tui.response_set import ResponseSet
+from tui.response_set import ResponseSet, TextsView
 
 PROMPTS = Vocabulary(numbers=("responses", "draws"))
+PAIRS = Vocabulary(
+    names=("state", "labeler", "strength", "selection", "scale", "part"), numbers=("gap",), takes_text=False
+)
 
 
 class BrowseData(Protocol):
@@ -21,3 +24,36 @@ class BrowseData(Protocol):
 
     def response_set(self, prompt_id: str) -> ResponseSet:
         """A prompt with all its responses and what is known of them."""
+
+    def pairs(self, wanted: Filter) -> Listing:
+        """The pairs, compared or selected, that a filter of PAIRS keeps."""
+
+    def pair(self, key: str) -> TextsView:
+        """A pair of `pairs` with its texts, the chosen one first."""
+
+    def home(self) -> Listing:
+        """What is in the store and going on in it; a key begins with the letter of the screen that shows more."""
+
+    def rules(self) -> Listing:
+        """Who dropped or kept how many, for which reason."""
+
+    def decisions(self, rule: str) -> Listing:
+        """What a line of `rules` counts; the keys are `conversation:ID` or `message:ID`."""
+
+    def rejects(self) -> Listing:
+        """Records that were not taken in."""
+
+    def sql(self, query: str) -> Listing:
+        """The answer to a read-only query, or the error as lines."""
+
+    def exports(self) -> Listing:
+        """The exports."""
+
+    def export_rows(self, export_id: str) -> Listing:
+        """The first rows of an export as a trainer sees them, or why they cannot be read."""
+
+    def export_row(self, key: str) -> TextsView:
+        """A row of the export looked at last, stretch by stretch."""
+
+    def export_faults(self, export_id: str) -> Listing:
+        """What is wrong with an export, over all its rows."""

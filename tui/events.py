@@ -7,7 +7,7 @@ from textual.message import Message as Event
 from tui.blind import BlindPair
 from tui.listing import Line, Listing
 from tui.query import Filter
-from tui.response_set import ResponseSet
+from tui.response_set import ResponseSet, TextsView
 from tui.review_data import ConversationView, ListRow, PairAuthors, PairTexts, Selection
 
 
@@ -126,3 +126,11 @@ class ResponseSetArrived(Event):
     def __init__(self, response_set: ResponseSet) -> None:
         super().__init__()
         self.response_set = response_set
+
+
+class TextsArrived(Event):
+    """Texts to read."""
+
+    def __init__(self, view: TextsView) -> None:
+        super().__init__()
+        self.view = view

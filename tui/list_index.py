@@ -228,6 +228,14 @@ class ListIndex:
         with self._table_lock, self._con.cursor() as con:
             con.execute("UPDATE listed SET verdict = ? WHERE id = ?::UUID", [verdict, conversation_id])
 
+    def by_class(self) -> list[tuple[str, int]]:
+        """How many conversations each class has, of what has been taken in."""
+        with self._con.cursor() as con:
+            return con.execute(
+                "SELECT class, count(*) FROM listed WHERE NOT is_superseded AND coalesce(verdict, 'keep') <> 'drop'"
+                " GROUP BY class ORDER BY count(*) DESC, class"
+            ).fetchall()
+
     def select(self, wanted: Filter, among: "pa.Table | None" = None) -> IdList:
         """The ids a filter keeps, oldest first; of AMONG (a column `id` of bytes) if it is given."""
         inside = " AND id IN (SELECT CAST(id AS UUID) FROM among)" if among is not None else ""

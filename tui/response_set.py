@@ -75,6 +75,15 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class TextsView:
+    """One text or two to read, under a prompt."""
+
+    title: str
+    prompt: tuple[Turn, ...]
+    texts: tuple[Text, ...]
+
+
 def text_of(one: Ranked) -> Text:
     """A response under what is known of it."""
     response = one.response

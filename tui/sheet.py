@@ -40,6 +40,21 @@ class Sheet:
             con.execute("DELETE FROM sheet WHERE id IN (SELECT CAST(id AS UUID) FROM found)")
             con.execute("INSERT INTO sheet SELECT * REPLACE (CAST(id AS UUID) AS id) FROM found")
 
+    def forget(self, column: str, found: "pa.Table", where: str) -> None:
+        """Forget the rows that meet WHERE and have in COLUMN an id of FOUND (a column `id` of bytes)."""
+        if found.num_rows == 0:
+            return
+        with self._lock, self._con.cursor() as con:
+            con.register("found", found)
+            con.execute(
+                f"DELETE FROM sheet WHERE ({where}) AND {column} IN (SELECT CAST(id AS UUID) FROM found)"
+            )
+
+    def change(self, update: str) -> None:
+        """Run an UPDATE of `sheet`."""
+        with self._lock, self._con.cursor() as con:
+            con.execute(update)
+
     def clear(self) -> None:
         """Forget every row."""
         with self._lock, self._con.cursor() as con:

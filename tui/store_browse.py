@@ -2,20 +2,31 @@
 
 from tui.listing import Listing
 from tui.query import Filter
-from tui.response_set import ResponseSet
+from tui.response_set import ResponseSet, TextsView
 from tui.store_data import StoreReview
+from tui.store_decisions import StoreDecisions
+from tui.store_exports import StoreExports
+from tui.store_home import StoreHome
+from tui.store_pairs import StorePairs
 from tui.store_sets import StoreSets
+from tui.store_sql import answer
 
 
 class StoreBrowse:
     """The screens beside conversations, answered by the store that DATA reads."""
 
     def __init__(self, data: StoreReview) -> None:
+        self._store = data.reader
         self._sets = StoreSets(data.reader, data.search)
+        self._pairs = StorePairs(data.reader)
+        self._home = StoreHome(data.reader, data.index)
+        self._decisions = StoreDecisions(data.reader)
+        self._exports = StoreExports(data.reader)
 
     def close(self) -> None:
         """Give the memory back."""
         self._sets.close()
+        self._pairs.close()
 
     def prompts(self, wanted: Filter) -> Listing:
         """The prompts a filter keeps."""
@@ -24,3 +35,47 @@ class StoreBrowse:
     def response_set(self, prompt_id: str) -> ResponseSet:
         """A prompt with all its responses."""
         return self._sets.response_set(prompt_id)
+
+    def pairs(self, wanted: Filter) -> Listing:
+        """The pairs a filter keeps."""
+        return self._pairs.pairs(wanted)
+
+    def pair(self, key: str) -> TextsView:
+        """A pair with its texts."""
+        return self._pairs.pair(key)
+
+    def home(self) -> Listing:
+        """What is in the store and going on in it."""
+        return self._home.home()
+
+    def rules(self) -> Listing:
+        """Who dropped or kept how many."""
+        return self._decisions.rules()
+
+    def decisions(self, rule: str) -> Listing:
+        """What one rule decided for one reason."""
+        return self._decisions.decisions(rule)
+
+    def rejects(self) -> Listing:
+        """Records that were not taken in."""
+        return self._decisions.rejects()
+
+    def sql(self, query: str) -> Listing:
+        """The answer to a query, or the error."""
+        return answer(self._store, query)
+
+    def exports(self) -> Listing:
+        """The exports."""
+        return self._exports.exports()
+
+    def export_rows(self, export_id: str) -> Listing:
+        """The first rows of an export."""
+        return self._exports.rows(export_id)
+
+    def export_row(self, key: str) -> TextsView:
+        """A row of the export looked at last."""
+        return self._exports.row(key)
+
+    def export_faults(self, export_id: str) -> Listing:
+        """What is wrong with an export."""
+        return self._exports.faults(export_id)

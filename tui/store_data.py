@@ -48,9 +48,9 @@ class StoreReview:
         self.is_read_only = store.at is not None
         self._writer = store
         self.reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
-        self._index = ListIndex(self.reader)
+        self.index = ListIndex(self.reader)
         self._texts: dict[str, str] = {}
-        self.search = TextSearch(self.reader, self._index)
+        self.search = TextSearch(self.reader, self.index)
         self._history: dict[str, list[Decision]] = {}
         self._pending: dict[str, Decision] = {}
         self._saving = threading.Lock()
@@ -62,24 +62,24 @@ class StoreReview:
         """End the run, if anything was saved, and hand its last rows to the store."""
         if self._run is not None:
             self._run.finish(self._counts)
-        self._index.close()
+        self.index.close()
         self._exit.close()
 
     def refresh(self) -> News:
         """Take in a piece of what is new."""
-        return self._index.refresh()
+        return self.index.refresh()
 
     def select(self, wanted: Filter) -> Selection:
         """The conversations a filter keeps."""
         among = self.search.conversations(wanted.words) if wanted.words else None
-        ids = self._index.select(wanted, among)
-        labelling = self._index.labelling
+        ids = self.index.select(wanted, among)
+        labelling = self.index.labelling
         words = f"{labelling['labeler']}, {labelling['template']}" if labelling else ""
-        return Selection(ids, self._index.total, self._index.is_complete, words)
+        return Selection(ids, self.index.total, self.index.is_complete, words)
 
     def rows(self, ids: Sequence[str]) -> list[ListRow]:
         """The lines of a page."""
-        columns = self._index.columns(ids)
+        columns = self.index.columns(ids)
         self._read_texts([row for row in columns.values() if row["id"] not in self._texts])
         return [_list_row(columns[one], self._texts.get(one, "")) for one in ids if one in columns]
 
@@ -105,7 +105,7 @@ class StoreReview:
     def conversation(self, conversation_id: str) -> ConversationView:
         """One conversation, whole."""
         pending = self._not_yet_stored(conversation_id)
-        listed = self._index.columns([conversation_id]).get(conversation_id)
+        listed = self.index.columns([conversation_id]).get(conversation_id)
         if listed is None:
             raise UnknownName(f"no conversation {to_text('c1', conversation_id)}")
         with self.reader.read() as reading:
@@ -176,7 +176,7 @@ class StoreReview:
         }
         self._pending[conversation_id] = decision
         self._save("decisions", row, "decisions")
-        self._index.set_verdict(conversation_id, decision.verdict)
+        self.index.set_verdict(conversation_id, decision.verdict)
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped."""

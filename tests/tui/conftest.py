@@ -15,9 +15,9 @@ from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
 from tui.blind import BlindPair, Vote, pair_of
 from tui.desk import DeskScreen
-from tui.listing import Line, Listing, listing_of
+from tui.listing import Column, Line, Listing, listing_of
 from tui.query import Filter
-from tui.response_set import Response, ResponseSet
+from tui.response_set import Response, ResponseSet, Text, TextsView
 from tui.review_data import (
     ConversationView,
     Decision,
@@ -132,6 +132,8 @@ class FakeBrowse:
 
     sets: dict[str, ResponseSet] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    text: str = ""
+    """What every text ends with."""
 
     def prompts(self, wanted: Filter) -> Listing:
         self.asked.append(("prompts", wanted.text))
@@ -143,6 +145,56 @@ class FakeBrowse:
 
     def response_set(self, prompt_id: str) -> ResponseSet:
         return self.sets[prompt_id]
+
+    def _list(self, what: str, *keys: str, n_cells: int = 2) -> Listing:
+        columns = [Column(f"column {place}", 12) for place in range(n_cells - 1)]
+        lines = [Line(key, (f"{what} {key}{self.text}",) * n_cells, "drop") for key in keys]
+        return listing_of(lines, (*columns, Column("rest", 0)), f"{what}{self.text}")
+
+    def _texts(self, key: str) -> TextsView:
+        self.asked.append(("texts", key))
+        prompt = (Turn("t", "user", f"asked {self.text}"),)
+        sides = (
+            Text(f"chosen{self.text}", f"good {self.text}"),
+            Text(f"rejected{self.text}", f"bad {self.text}"),
+        )
+        return TextsView(f"a pair{self.text}", prompt, sides)
+
+    def pairs(self, wanted: Filter) -> Listing:
+        self.asked.append(("pairs", wanted.text))
+        return self._list("pairs", "one", "two")
+
+    def pair(self, key: str) -> TextsView:
+        return self._texts(key)
+
+    def home(self) -> Listing:
+        return self._list("home", "p:samples", ":run 1")
+
+    def rules(self) -> Listing:
+        return self._list("rules", "filter:refusal/1")
+
+    def decisions(self, rule: str) -> Listing:
+        self.asked.append(("decisions", rule))
+        return self._list("decisions", f"conversation:{an_id(0)}", f"message:{an_id(7)}", n_cells=3)
+
+    def rejects(self) -> Listing:
+        return self._list("rejects", "0", n_cells=5)
+
+    def sql(self, query: str) -> Listing:
+        self.asked.append(("sql", query))
+        return self._list("sql", "0")
+
+    def exports(self) -> Listing:
+        return self._list("exports", "x")
+
+    def export_rows(self, export_id: str) -> Listing:
+        return self._list("rows", export_id)
+
+    def export_row(self, key: str) -> TextsView:
+        return self._texts(key)
+
+    def export_faults(self, export_id: str) -> Listing:
+        return self._list("faults", export_id)
 
 
 def a_response_set(number: int, text: str = "", n: int = 70) -> ResponseSet:

@@ -11,8 +11,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.desk import DeskScreen
+from tui.screens.decisions import DecisionsScreen, RejectsScreen
+from tui.screens.exports import ExportsScreen
+from tui.screens.home import HomeScreen
 from tui.screens.judge import JudgeScreen
+from tui.screens.pairs import PairsScreen
 from tui.screens.prompts import PromptsScreen
+from tui.screens.sql import SqlScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,15 @@ class Place:
 PLACES = {
     place.key: place
     for place in (
+        Place("h", "Home: what is in the store and going on", HomeScreen),
         Place("c", "Conversations, with filters", None),
         Place("p", "Prompts and their responses, by rank", PromptsScreen),
+        Place("a", "Pairs: compared and selected", PairsScreen),
         Place("b", "Blind judging", JudgeScreen),
+        Place("d", "Decisions: who dropped what, and why", DecisionsScreen),
+        Place("r", "Rejects: records not taken in", RejectsScreen),
+        Place("x", "Exports: rows as the trainer sees them", ExportsScreen),
+        Place("s", "SQL, read-only", SqlScreen),
     )
 }
 """By the letter that opens it."""

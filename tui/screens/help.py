@@ -30,6 +30,13 @@ Responses         ↑ ↓ move; the text under the list is the one at the cursor
   r rank by the next reward model · p read the prompt
   4=: tied · ⟦only on this side⟧: words the other text does not have
 
+Pairs             Enter reads chosen and rejected side by side
+  / state:win,weak,tie,conflict,chosen  labeler:gpt-4*  strength:slightly*
+    selection:best  gap>1  scale:xwin4  part:train
+Decisions         Enter: what a rule decided; u bring back · e evidence
+Exports           Enter: rows as the trainer sees them; f faults of all rows
+SQL               / type one SELECT; Enter on a row shows it whole
+
 Judging blind     Tab moves between prompt, A and B; arrows scroll
   u i             A acceptable, A not acceptable
   j k             B acceptable, B not acceptable

@@ -30,6 +30,8 @@ class ListingScreen(DeskScreen):
     """What the title calls it."""
     vocabulary: ClassVar[Vocabulary | None] = None
     """What its filter understands; None for a list without a filter."""
+    follows_store: ClassVar[bool] = True
+    """Whether the question is asked again when the store has news."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +74,8 @@ class ListingScreen(DeskScreen):
     @on(StoreChanged)
     def take_news(self) -> None:
         """Show what is new."""
-        self.ask()
+        if self.follows_store:
+            self.ask()
 
     @on(ListingArrived)
     def show_listing(self, event: ListingArrived) -> None:
@@ -138,7 +141,7 @@ class ListingScreen(DeskScreen):
 
     def action_back(self) -> None:
         """From the filter to the list, from the list to where one came from."""
-        if self.list.has_focus or self.vocabulary is None:
+        if self.list.has_focus or not self.query(Input):
             self.app.pop_screen()
         else:
             self.list.focus()

@@ -33,7 +33,8 @@ class ReadingScreen(DeskScreen):
 
     def compose_body(self) -> ComposeResult:
         """The prompt over the texts."""
-        yield self._prompt
+        if self._turns or not self._panes:
+            yield self._prompt
         if self._panes:
             with Horizontal(id="answers"):
                 yield from self._panes
@@ -44,12 +45,8 @@ class ReadingScreen(DeskScreen):
             pane.add_class("answer")
         (self._panes or [self._prompt])[0].focus()
         self.set_title(self._words)
-        self._prompt.show_blocks(
-            [
-                Block(turn.role, turn.content, turn.role if turn.role in ("user", "assistant") else "other")
-                for turn in self._turns
-            ]
-        )
+        if self._prompt.is_attached:
+            self._prompt.show_blocks([_block(turn) for turn in self._turns])
         self._show_texts()
 
     def _show_texts(self) -> None:
@@ -66,3 +63,7 @@ class ReadingScreen(DeskScreen):
             self._has_marks = not self._has_marks
             self.set_status("")
             self._show_texts()
+
+
+def _block(turn: Turn) -> Block:
+    return Block(turn.role, turn.content, turn.role if turn.role in ("user", "assistant") else "other")
