@@ -1,5 +1,6 @@
-"""Every help page ends with examples, and every example is a command line its command takes."""
+"""Every help page ends with examples, and every command line and option that a page shows is one that commands take."""
 
+import re
 import shlex
 from itertools import takewhile
 from pathlib import Path
@@ -79,3 +80,32 @@ def readme_lines() -> list[str]:
 @pytest.mark.parametrize("line", readme_lines())
 def test_the_readme_shows_lines_that_can_be_typed(line: str) -> None:
     parse(line)
+
+
+DOCS = sorted(
+    page for page in (README.parent / "docs").glob("*.md") if page.name not in ("commands.md", "LOG.md")
+)
+
+OPTIONS_OF_OTHERS = {"--config", "--help", "--no-enable-chunked-prefill", "--runner"}
+"""Options of vLLM and accelerate, and the one that click adds."""
+
+
+def shown_lines(page: Path) -> list[str]:
+    """The command lines in the page's blocks, comments left off, what goes on in the next line put together."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    typed = [re.split(r"\s+#\s", line.strip().removeprefix("$ "))[0].replace(" …", "") for line in lines]
+    return [line for line in typed if line.split() and line.split()[0] in TOP]
+
+
+@pytest.mark.parametrize("page", DOCS, ids=[page.stem for page in DOCS])
+def test_a_page_shows_lines_that_can_be_typed(page: Path) -> None:
+    for line in shown_lines(page):
+        parse(line)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=[page.stem for page in DOCS])
+def test_a_page_names_options_that_exist(page: Path) -> None:
+    known = {name for _, command in PAGES for option in command.params for name in option.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text()))
+    assert named - known - OPTIONS_OF_OTHERS == set()
