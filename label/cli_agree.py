@@ -91,9 +91,9 @@ def agree(
     rates, and for ratings intraclass and Pearson correlations. A reward model's verdict is the order of its
     rewards; with ratings it is compared by Pearson. Intervals are 95 %, prompts drawn anew.
     """
-    from label.agree import AgreeSettings
-    from label.agree import agree as measure
-    from label.agreement import AgreementSettings
+    from label.trust.agree import AgreeSettings
+    from label.trust.agree import agree as measure
+    from label.trust.verdict_agreement import AgreementSettings
     from store.db import Store
 
     settings = AgreeSettings(
@@ -181,7 +181,7 @@ def win_rates(
     A tie and a conflict between orders are half a win. The rate is the first policy's. Also at equal
     length by a logistic model of our own (not AlpacaEval's), and Bradley–Terry and Elo over all policies.
     """
-    from label.agree import win_rate_report
+    from label.trust.agree import win_rate_report
     from store.db import Store
 
     report = win_rate_report(

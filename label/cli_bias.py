@@ -21,8 +21,8 @@ from store.errors import CheckFailed
 from store.ids import to_text
 
 if TYPE_CHECKING:
-    from label.bias import BiasReport
-    from label.calibration import Certificate, GoldTies
+    from label.trust.bias import BiasReport
+    from label.trust.calibration import Certificate, GoldTies
 
 
 @click.command(
@@ -91,7 +91,7 @@ def bias(
     and states, with answers that speak to a judge and canaries passed. The report is kept with a run.
     Reads stored verdicts only and costs nothing.
     """
-    from label.bias_report import BiasSettings, bias_report, check_gates
+    from label.trust.bias_report import BiasSettings, bias_report, check_gates
     from store.db import Store
 
     settings = BiasSettings(
@@ -108,7 +108,7 @@ def bias(
     for report in reports if not as_json else ():
         _echo_bias(report, has_plot=has_plot, all_measures=all_measures)
     if png is not None:
-        from label.plots import save_plots
+        from label.trust.bias_plots import save_plots
 
         save_plots(png, reports)
         note(f"plots: {png}")
@@ -123,13 +123,13 @@ def _echo_bias(report: "BiasReport", *, has_plot: bool, all_measures: bool) -> N
         echo(measure_table(report.measures))
         _echo_flagged(report)
     if has_plot:
-        from label.plots import win_rate_plot
+        from label.trust.bias_plots import win_rate_plot
 
         echo(win_rate_plot(report))
 
 
 def _echo_flagged(report: "BiasReport") -> None:
-    from label.flagged import MOST_SHOWN
+    from label.trust.flagged import MOST_SHOWN
 
     rows = [(to_text("m1", one.response_id), ", ".join(one.flags)) for one in report.flagged[:MOST_SHOWN]]
     if rows:
@@ -206,8 +206,8 @@ def calibrate(
     Accuracy by merged strength, and the error on the items both decided with its exact upper bound
     (Clopper-Pearson). The bound holds for pairs drawn like these: let people judge a random sample, blind.
     """
-    from label.calibrate import calibrate as measure
-    from label.calibration import CalibrationSettings
+    from label.trust.calibrate import calibrate as measure
+    from label.trust.calibration import CalibrationSettings
     from store.db import Store
 
     settings = CalibrationSettings(

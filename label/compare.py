@@ -22,7 +22,7 @@ from store.errors import MissingExtra
 from store.runs import run_of
 
 if TYPE_CHECKING:
-    from label.bias import BiasReport
+    from label.trust.bias import BiasReport
     from store.console import Advance
     from store.db import Store
     from store.runs import Run
@@ -141,8 +141,8 @@ def _finish(run: "Run", tally: CompareTally, bias: "BiasReport | None" = None) -
 
 def _bias(store: "Store", labeler: str, settings: CompareSettings) -> "BiasReport | None":
     """The report on this labeler's verdicts on this scale, with few draws: `label bias` makes a longer one."""
-    from label.bias_report import BiasSettings, read_reports
     from label.measures import Resampling, check_statistics
+    from label.trust.bias_report import BiasSettings, read_reports
 
     wanted = BiasSettings(by=(labeler,), scale=settings.scale, resampling=Resampling(BIAS_RESAMPLES))
     try:

@@ -17,9 +17,9 @@ from label.chat import STAND_IN, ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
 from label.parse import PARSER_VERSION
-from label.rating_habits import RatingHabits, read_habits
 from label.rating_job import JudgeSettings, RatingJob, Tally, questions_of, read_windows
 from label.rating_scales import RatingScale, scales_of
+from label.trust.rating_habits import RatingHabits, read_habits
 from label.turns import ConversationTurns, Question, Window, planned
 from store.named_sql import named_sql
 from store.runs import run_of
@@ -264,7 +264,7 @@ def _values_by_turn(store: "Store", labeler: str, scale: RatingScale, draws: int
 def _draw_rating(scale: RatingScale, values: list[list[float]]) -> DrawRating:
     import numpy as np
 
-    from label.rating_agreement import intraclass_correlations
+    from label.trust.rating_agreement import intraclass_correlations
 
     table = np.array(values)
     is_spread = len(table) > 1 and np.ptp(table.mean(axis=1)) > 0

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from label.agree import EVERYONE, KINDS, check_words
 from label.id_columns import Ids, Places, are_among, ids_of_texts
 from label.pair_rules import Pairs
 from label.ranking import Scores, Sets, ranked
 from label.scales import SCALES
+from label.trust.agree import EVERYONE, KINDS, check_words
 from store.errors import RequestError
 from store.named_sql import named_sql
 

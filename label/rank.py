@@ -269,8 +269,8 @@ def distribution_of(scores: Scores, bounds: tuple[float, float]) -> Distribution
 
 def _verdicts(reading: "Reading", settings: RankSettings) -> "list[Merged]":
     """Verdicts that count for win rates."""
-    from label.agree import check_words, is_chosen
     from label.stored_verdicts import merge_orders, read_verdicts
+    from label.trust.agree import check_words, is_chosen
 
     if not reading.rows("SELECT 1 FROM comparisons LIMIT 1"):
         return []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from label.plots import draw_heatmap, plain_text
+from label.trust.bias_plots import draw_heatmap, plain_text
 from store.errors import MissingExtra
 
 if TYPE_CHECKING:

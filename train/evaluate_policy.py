@@ -11,7 +11,7 @@ from typing import Any
 
 from label.best_of import Point, point_of
 from label.stored_verdicts import merge_orders, read_verdicts
-from label.win_rates import outcomes_of
+from label.trust.win_rates import outcomes_of
 from store.db import Reading, Store
 from store.errors import BadSettings
 from store.named_sql import named_sql

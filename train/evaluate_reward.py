@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from label.measures import Measure, Resampling, check_statistics
-from label.rating_length import Heatmap, PromptLength, heatmap_of, length_measures
+from label.trust.rating_length import Heatmap, PromptLength, heatmap_of, length_measures
 from store.errors import RequestError
 from store.named_sql import named_sql
 from store.runs import run_of

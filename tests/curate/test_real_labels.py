@@ -306,7 +306,7 @@ NULL_MODEL = "example"
 def test_win_rates_are_those_of_the_annotations_and_near_the_published_ones(taken, shared_data: Path) -> None:
     from label.measures import Resampling
     from label.stored_verdicts import merge_orders, read_verdicts
-    from label.win_rates import win_rates
+    from label.trust.win_rates import win_rates
 
     store, _ = taken
     with store.read() as reading:

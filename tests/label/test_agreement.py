@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from label.agree import chosen
-from label.agreement import (
+from label.measures import Measure, Resampling, macro_of, mean_of, measured
+from label.stored_verdicts import Side, Verdict, merge_orders, set_upright
+from label.trust.agree import chosen
+from label.trust.rating_agreement import Score, intraclass_correlations, pearson_over_models, rating_agreement
+from label.trust.verdict_agreement import (
     AgreementSettings,
     agreement_of,
     alpha_of,
@@ -22,9 +25,6 @@ from label.agreement import (
     tie_discounted,
     two_groups,
 )
-from label.measures import Measure, Resampling, macro_of, mean_of, measured
-from label.rating_agreement import Score, intraclass_correlations, pearson_over_models, rating_agreement
-from label.stored_verdicts import Side, Verdict, merge_orders, set_upright
 
 NOON = datetime(2026, 1, 1, 12)
 FEW = Resampling(resamples=50)

@@ -6,17 +6,17 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from label.bias import bias_of
-from label.bias_report import BiasSettings, bias_report
 from label.cli_agree import agree
 from label.cli_agree import win_rates as win_rates_command
 from label.cli_bias import bias, calibrate
-from label.families import family_of
 from label.measures import Resampling
-from label.rating_agreement import Score
-from label.rating_length import heatmap_of, length_measures, prompt_lengths
 from label.stored_verdicts import Side, Verdict, merge_orders
-from label.win_rates import Length, fit_logistic, is_rankable, policy_rates, rankings, win_rates
+from label.trust.bias import bias_of
+from label.trust.bias_report import BiasSettings, bias_report
+from label.trust.families import family_of
+from label.trust.rating_agreement import Score
+from label.trust.rating_length import heatmap_of, length_measures, prompt_lengths
+from label.trust.win_rates import Length, fit_logistic, is_rankable, policy_rates, rankings, win_rates
 from store.console import run_command
 from store.db import Store
 

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from label.calibration import (
+from label.stored_verdicts import Item, Merged, Side
+from label.trust.calibration import (
     CalibrationSettings,
     accuracy_by_strength,
     beside_gold,
@@ -13,7 +14,6 @@ from label.calibration import (
     gold_of,
     upper_bound,
 )
-from label.stored_verdicts import Item, Merged, Side
 
 SETTINGS = CalibrationSettings("gpt-4")
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from label.bias_report import BiasSettings, read_reports
 from label.cli import cli
 from label.measures import Resampling
+from label.trust.bias_report import BiasSettings, read_reports
 from store.console import run_command
 from store.ids import digest_of, uuid_text
 

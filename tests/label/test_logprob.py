@@ -17,8 +17,8 @@ from label.label_probability import LEAST_MASS, preference_of
 from label.reparse import reparse_store
 from label.scales import LOGPROB
 from label.stored_verdicts import load_verdicts, merge_orders
+from label.trust.win_rates import policy_rates
 from label.verdict import opinion_of
-from label.win_rates import policy_rates
 from store.console import run_command
 from store.errors import BadReply, RequestError
 

@@ -5,13 +5,20 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from label.agreement import AgreementSettings, Labelled, agreement_of, one_group, rates_of, two_groups
 from label.measures import Measure, Resampling, check_statistics
 from label.ranking import TIE
-from label.rating_agreement import Score, pearson_over_models, rating_agreement, read_scores
-from label.reward_agreement import read_rewards, reward_agreement, reward_models
 from label.stored_verdicts import Item, Merged, merge_orders, read_verdicts, sign
-from label.win_rates import policy_rates, rankings, read_lengths, win_rates
+from label.trust.rating_agreement import Score, pearson_over_models, rating_agreement, read_scores
+from label.trust.reward_agreement import read_rewards, reward_agreement, reward_models
+from label.trust.verdict_agreement import (
+    AgreementSettings,
+    Labelled,
+    agreement_of,
+    one_group,
+    rates_of,
+    two_groups,
+)
+from label.trust.win_rates import policy_rates, rankings, read_lengths, win_rates
 from store.errors import RequestError, UnknownName
 from store.named_sql import named_sql
 

@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from label.agree import check_words, is_chosen, named_models, named_only, voice_of
-from label.bias import BiasReport, bias_of
-from label.flagged import Flags, Met, canary_measure, flag_measures, flagged_among, read_canaries, read_flags
 from label.measures import Resampling, check_statistics
-from label.rating_agreement import Score, raters, read_scores
-from label.rating_length import PromptLength, heatmap_of, length_measures, prompt_lengths
-from label.reward_agreement import read_reward_lengths, reward_models
 from label.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
-from label.win_rates import Lengths, read_lengths
+from label.trust.agree import check_words, is_chosen, named_models, named_only, voice_of
+from label.trust.bias import BiasReport, bias_of
+from label.trust.flagged import (
+    Flags,
+    Met,
+    canary_measure,
+    flag_measures,
+    flagged_among,
+    read_canaries,
+    read_flags,
+)
+from label.trust.rating_agreement import Score, raters, read_scores
+from label.trust.rating_length import PromptLength, heatmap_of, length_measures, prompt_lengths
+from label.trust.reward_agreement import read_reward_lengths, reward_models
+from label.trust.win_rates import Lengths, read_lengths
 from store.errors import CheckFailed, RequestError
 
 if TYPE_CHECKING:

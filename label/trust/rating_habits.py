@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from label.families import family_of
-from label.flagged import REPEATED_PROMPTS, Met, read_canaries
-from label.injection import ANY
+from label.trust.families import family_of
+from label.trust.flagged import REPEATED_PROMPTS, Met, read_canaries
+from label.trust.injection import ANY
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:

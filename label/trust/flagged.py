@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from label.injection import ANY, PATTERNS
 from label.measures import Measure, Resampling, mean_of, measured
 from label.stored_verdicts import Merged
-from label.win_rates import Lengths
+from label.trust.injection import ANY, PATTERNS
+from label.trust.win_rates import Lengths
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:

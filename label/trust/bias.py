@@ -12,13 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from label.families import family_of
-from label.flagged import MOST_SHOWN, REPEATED, REPEATED_PROMPTS, Flagged
 from label.measures import Measure, Resampling, mean_of, measured
-from label.rating_agreement import pearson_over_models
-from label.rating_length import Heatmap
 from label.stored_verdicts import Item, Merged, Side, Verdict, merge_orders
-from label.win_rates import Lengths, dummy_score, fit_logistic, length_of, outcomes_of, policy_rates
+from label.trust.families import family_of
+from label.trust.flagged import MOST_SHOWN, REPEATED, REPEATED_PROMPTS, Flagged
+from label.trust.rating_agreement import pearson_over_models
+from label.trust.rating_length import Heatmap
+from label.trust.win_rates import Lengths, dummy_score, fit_logistic, length_of, outcomes_of, policy_rates
 
 LENGTH_BINS = (1.0, 1.1, 1.25, 1.5, 2.0, float("inf"))
 """How many times as long the longer answer is."""

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from label.measures import Measure, Resampling, mean_of, measured, pearson
-from label.rating_agreement import Score
-from label.win_rates import Lengths
+from label.trust.rating_agreement import Score
+from label.trust.win_rates import Lengths
 
 LENGTH_EDGES = (0, 250, 500, 1000, 2000, 4000, float("inf"))
 """Mean characters of a prompt's answers."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from label.measures import Measure, Resampling, Rows, Statistic, mean_of, measured, pearson
-from label.rating_agreement import Score, model_means, pearson_over_models
-from label.rating_length import MIN_ANSWERS, PromptLength
+from label.trust.rating_agreement import Score, model_means, pearson_over_models
+from label.trust.rating_length import MIN_ANSWERS, PromptLength
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from store.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from label.bias import BiasReport, PolicyPoint
-    from label.rating_length import Heatmap
+    from label.trust.bias import BiasReport, PolicyPoint
+    from label.trust.rating_length import Heatmap
 
 WIDTH, HEIGHT = 72, 20
 """Characters of a plot in the terminal."""

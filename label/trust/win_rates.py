@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from label.agreement import pair_name
 from label.measures import (
     Measure,
     Resampling,
@@ -24,6 +23,7 @@ from label.measures import (
     quietly,
 )
 from label.stored_verdicts import Item, Merged, Side, sign
+from label.trust.verdict_agreement import pair_name
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:

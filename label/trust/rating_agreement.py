@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from label.agreement import alpha_of
 from label.measures import Measure, Resampling, Rows, Statistic, measured, pearson, quietly
+from label.trust.verdict_agreement import alpha_of
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:

@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from label.agree import chosen
-from label.calibration import (
+from label.measures import Measure, check_statistics
+from label.stored_verdicts import merge_orders, read_verdicts
+from label.trust.agree import chosen
+from label.trust.calibration import (
     CalibrationSettings,
     Certificate,
     accuracy_by_strength,
@@ -12,8 +14,6 @@ from label.calibration import (
     certify,
     gold_of,
 )
-from label.measures import Measure, check_statistics
-from label.stored_verdicts import merge_orders, read_verdicts
 from store.errors import RequestError
 
 if TYPE_CHECKING:
