@@ -1,20 +1,30 @@
 """The commands that choose and keep the choice under a name: split, mix, unfold, and the list of choices."""
 
-from collections.abc import Callable, Sequence
-from functools import reduce, wraps
+from collections.abc import Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from store.console import CONTEXT, echo, echo_json, json_option, note, store_option, table, wait_option
+from store.console import (
+    CONTEXT,
+    AnyCommand,
+    echo,
+    echo_json,
+    json_option,
+    note,
+    store_option,
+    table,
+    wait_option,
+    with_options,
+)
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
     from curate.choosing import Choice, Scope
     from store.db import Store
 
-Command = Callable[..., Any]
 
 SCOPE = (
     click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; repeatable."),
@@ -26,7 +36,7 @@ SCOPE = (
 )
 
 
-def scope_options(command: Command) -> Command:
+def scope_options(command: AnyCommand) -> AnyCommand:
     """Add the options above, given to the command together as `scope`."""
 
     @wraps(command)
@@ -36,7 +46,7 @@ def scope_options(command: Command) -> Command:
         names = ("sources", "classes", "selection", "part")
         return command(scope=Scope(**{name: options.pop(name) for name in names}), **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(SCOPE), gathered)
+    return with_options(SCOPE, gathered)
 
 
 def _finish(
@@ -60,7 +70,7 @@ def _finish(
     if as_json:
         echo_json(
             {
-                "selection": name,
+                "name": name,
                 "kind": choice.kind,
                 "rows": choice.rows.height,
                 "version": version,

@@ -24,6 +24,7 @@ from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     common_options,
+    decimals,
     echo,
     echo_json,
     json_option,
@@ -190,7 +191,7 @@ def _echo_report(report: "JudgeReport") -> None:
     echo(_counts(report.tally))
     echo(f"all ratings by {report.labeler} so far; the mean is over conversations with every turn rated:")
     rows = [
-        (rating.name, rating.aspect, rating.complete, rating.partial, _two_decimals(rating.mean_rating))
+        (rating.name, rating.aspect, rating.complete, rating.partial, decimals(rating.mean_rating, 2))
         for rating in report.classes
     ]
     echo(table(("class", "aspect", "complete", "partial", "mean rating"), rows))
@@ -198,16 +199,12 @@ def _echo_report(report: "JudgeReport") -> None:
         echo(
             f"{rating.aspect}: {rating.draws} draws of {rating.turns} turns, mean {rating.mean:.2f},"
             f" all draws equal on {rating.all_equal:.0%};"
-            f" ICC {_two_decimals(rating.icc_one) or '–'} of one draw,"
-            f" {_two_decimals(rating.icc_mean) or '–'} of their mean"
+            f" ICC {decimals(rating.icc_one, 2) or '–'} of one draw,"
+            f" {decimals(rating.icc_mean, 2) or '–'} of their mean"
         )
     echo(f"what all ratings of {report.labeler} depend on:")
     for line in report.habits.lines():
         echo(f"  {line}")
-
-
-def _two_decimals(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
 
 
 def _forecast(

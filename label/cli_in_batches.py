@@ -1,22 +1,19 @@
 """The options by which `label judge` and `label compare` ask in batches, and the handing over."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import reduce, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from label.cli_batch import batch_table, collect_and_echo, settle_option, wait_batch_option
-from store.console import echo, echo_json, note
+from store.console import AnyCommand, echo, echo_json, note, with_options
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
     from label.batches.job import BatchForecast, BatchJob, SubmitReport
     from label.engine.prices import PriceTag
     from store.db import Store
-
-Command = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ OPTIONS = (
 )
 
 
-def batch_options(command: Command) -> Command:
+def batch_options(command: AnyCommand) -> AnyCommand:
     """Add the options above, given to the command together as `in_batches`."""
 
     @wraps(command)
@@ -84,7 +81,7 @@ def batch_options(command: Command) -> Command:
         chosen.check()
         return command(in_batches=chosen, **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), gathered)
+    return with_options(OPTIONS, gathered)
 
 
 def run_in_batches(

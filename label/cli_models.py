@@ -1,20 +1,18 @@
 """The options by which a command chooses a chat model, how fast and for how much it is asked, and their meaning."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import reduce, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from store.console import AnyCommand, with_options
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
     from label.chat import ChatModel
     from label.engine.prices import PriceTag
     from store.config import Config, Limits, Price
-
-Command = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ OPTIONS = (
 )
 
 
-def model_options(command: Command) -> Command:
+def model_options(command: AnyCommand) -> AnyCommand:
     """Add the options above, given to the command together as `asking`."""
 
     @wraps(command)
@@ -188,4 +186,4 @@ def model_options(command: Command) -> Command:
         asking = Asking(**{field.name: options.pop(field.name) for field in fields(Asking)})
         return command(asking=asking, **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), gathered)
+    return with_options(OPTIONS, gathered)

@@ -1,12 +1,11 @@
 """The options by which a command chooses pairs of responses, and their meaning."""
 
-from collections.abc import Callable
-from functools import reduce, wraps
+from functools import wraps
 from typing import Any
 
 import click
 
-Command = Callable[..., Any]
+from store.console import AnyCommand, with_options
 
 OPTIONS = (
     click.option(
@@ -37,7 +36,7 @@ def names_in(listed: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def pairing_options(command: Command) -> Command:
+def pairing_options(command: AnyCommand) -> AnyCommand:
     """Add the options above, given to the command together as `pairing`."""
 
     @wraps(command)
@@ -48,4 +47,4 @@ def pairing_options(command: Command) -> Command:
         names = ("which", "policies", "against", "sample", "limit", "seed")
         return command(pairing=Pairing(**{name: options.pop(name) for name in names}), **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), gathered)
+    return with_options(OPTIONS, gathered)

@@ -1,7 +1,7 @@
 """`label pairs`, and `label gather`, which puts what it chose together."""
 
 from dataclasses import fields
-from functools import reduce, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import click
 from label.cli_rank import scoring_options
 from store.console import (
     CONTEXT,
-    Command,
+    AnyCommand,
     at_option,
     echo,
     echo_json,
@@ -18,6 +18,7 @@ from store.console import (
     store_option,
     table,
     wait_option,
+    with_options,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ RULE = (
 )
 
 
-def rule_options(command: Command) -> Command:
+def rule_options(command: AnyCommand) -> AnyCommand:
     """Add which responses are paired, given to the command together as `rule` and `judged`."""
 
     @wraps(command)
@@ -97,7 +98,7 @@ def rule_options(command: Command) -> Command:
         judged = Judged(**{field.name: options.pop(field.name) for field in fields(Judged)})
         return command(rule=rule, judged=judged, **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(RULE), gathered)  # type: ignore[return-value]
+    return with_options(RULE, gathered)
 
 
 @click.command(
@@ -176,9 +177,9 @@ def _kept_as_json(kept: "Kept | None") -> dict[str, object]:
     from store.ids import to_text
 
     if kept is None:
-        return {"selection": None, "version": None, "is_new": False}
+        return {"selection_id": None, "version": None, "is_new": False}
     return {
-        "selection": to_text("e1", kept.selection_id),
+        "selection_id": to_text("e1", kept.selection_id),
         "version": kept.version,
         "is_new": kept.is_new,
     }

@@ -1,7 +1,7 @@
 """`label rank`, and the options that say what a score is made of."""
 
 from dataclasses import fields
-from functools import reduce, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,9 @@ import click
 
 from store.console import (
     CONTEXT,
-    Command,
+    AnyCommand,
     at_option,
+    decimals,
     echo,
     echo_json,
     json_option,
@@ -18,6 +19,7 @@ from store.console import (
     store_option,
     table,
     wait_option,
+    with_options,
 )
 from store.errors import BadSettings
 
@@ -75,7 +77,7 @@ SCORING = (
 )
 
 
-def scoring_options(command: Command) -> Command:
+def scoring_options(command: AnyCommand) -> AnyCommand:
     """Add what a score is made of, given to the command together as `scoring`."""
 
     @wraps(command)
@@ -85,7 +87,7 @@ def scoring_options(command: Command) -> Command:
         scoring = Scoring(**{field.name: options.pop(field.name) for field in fields(Scoring)})
         return command(scoring=scoring, **options)
 
-    return reduce(lambda wrapped, option: option(wrapped), reversed(SCORING), gathered)  # type: ignore[return-value]
+    return with_options(SCORING, gathered)
 
 
 @click.command(
@@ -249,10 +251,10 @@ def _echo_curves(one: "Curves") -> None:
         (
             point.x,
             f"{kl_bound(point.x):.3f}",
-            _figure(point.value),
+            decimals(point.value, 4),
             _interval(point.low, point.high),
             point.prompts,
-            _figure(wins[point.x].value) if point.x in wins else None,
+            decimals(wins[point.x].value, 4) if point.x in wins else None,
             f"{wins[point.x].judged:.0%}" if point.x in wins else None,
         )
         for point in one.best_of
@@ -261,12 +263,8 @@ def _echo_curves(one: "Curves") -> None:
     shown = [point for point in one.by_rank if point.x <= 4 or point.x & (point.x - 1) == 0]
     if one.by_rank and one.by_rank[-1] not in shown:
         shown.append(one.by_rank[-1])
-    ranks = [(p.x, _figure(p.value), _interval(p.low, p.high), p.prompts) for p in shown]
+    ranks = [(p.x, decimals(p.value, 4), _interval(p.low, p.high), p.prompts) for p in shown]
     echo(table(("rank", "score", "95 %", "prompts"), ranks))
-
-
-def _figure(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4f}"
 
 
 def _interval(low: float | None, high: float | None) -> str | None:

@@ -8,7 +8,7 @@ import click
 from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
-    Command,
+    AnyCommand,
     echo,
     echo_json,
     json_option,
@@ -17,6 +17,7 @@ from store.console import (
     store_option,
     visible,
     wait_option,
+    with_options,
 )
 from store.errors import BadSettings, PreferablyError
 
@@ -28,43 +29,40 @@ if TYPE_CHECKING:
     from store.db import Store
 
 
-def reading_options(command: Command) -> Command:
+READING = (
+    click.option("--template", metavar="NAME", help="One of our chat templates, not the tokenizer's own."),
+    click.option(
+        "--max-length",
+        type=click.IntRange(min=2),
+        metavar="TOKENS",
+        help="Cut what is longer, and say so.  [default: what the model holds]",
+    ),
+    click.option(
+        "--truncation-side",
+        type=click.Choice(["left", "right"]),
+        default="left",
+        show_default=True,
+        help="Where to cut; left keeps the response.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the weights; the number is read in float32 always.",
+    ),
+    click.option(
+        "--batch-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Tokens read at once, padding included.  [default: 1024 on a CPU, 16384 on a GPU]",
+    ),
+)
+
+
+def reading_options(command: AnyCommand) -> AnyCommand:
     """Add the options that say how a model in a folder reads a conversation."""
-    for option in reversed(
-        (
-            click.option(
-                "--template", metavar="NAME", help="One of our chat templates, not the tokenizer's own."
-            ),
-            click.option(
-                "--max-length",
-                type=click.IntRange(min=2),
-                metavar="TOKENS",
-                help="Cut what is longer, and say so.  [default: what the model holds]",
-            ),
-            click.option(
-                "--truncation-side",
-                type=click.Choice(["left", "right"]),
-                default="left",
-                show_default=True,
-                help="Where to cut; left keeps the response.",
-            ),
-            click.option(
-                "--dtype",
-                type=click.Choice(["float32", "bfloat16", "float16"]),
-                default="float32",
-                show_default=True,
-                help="Of the weights; the number is read in float32 always.",
-            ),
-            click.option(
-                "--batch-tokens",
-                type=click.IntRange(min=1),
-                metavar="N",
-                help="Tokens read at once, padding included.  [default: 1024 on a CPU, 16384 on a GPU]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    return with_options(READING, command)
 
 
 @click.command(

@@ -27,7 +27,7 @@ class Gathered:
     def as_json(self) -> dict[str, object]:
         """What a script reads."""
         return {
-            "selection": to_text("e1", self.selection_id),
+            "selection_id": to_text("e1", self.selection_id),
             "version": self.version,
             "pairs": self.pairs,
             "repeated": self.repeated,

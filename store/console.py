@@ -11,8 +11,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 import click
 
@@ -33,6 +34,8 @@ CONTEXT: dict[str, object] = {"help_option_names": ["-h", "--help"], "max_conten
 """Pass as `context_settings` to every group and single command."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
+AnyCommand = Callable[..., Any]
+"""What a decorator makes that gathers several options into one parameter."""
 
 
 class Output:
@@ -40,6 +43,11 @@ class Output:
 
     is_quiet = False
     is_debugging = False
+
+
+def with_options(options: Sequence[Callable[[AnyCommand], AnyCommand]], command: AnyCommand) -> AnyCommand:
+    """COMMAND with OPTIONS, which its help shows in their order."""
+    return reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def store_option(command: Command) -> Command:
@@ -166,6 +174,11 @@ def note(text: str) -> None:
     """Say something on stderr; `-q` silences it."""
     if not Output.is_quiet:
         click.echo(visible(text), err=True)
+
+
+def decimals(value: float | None, places: int) -> str | None:
+    """VALUE with so many places, for a table; None stays None, which a table shows as a dash."""
+    return None if value is None else f"{value:.{places}f}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
