@@ -159,6 +159,8 @@ def reward(
 
     store = Store(store_path, wait_s=wait_s)
     if imported is not None:
+        if dry_run:
+            raise BadSettings("--import has no --dry-run; repeated, it takes in nothing twice")
         _import(store, imported, model, reward_model, as_json=as_json)
         return
     if model is None:

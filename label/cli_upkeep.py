@@ -15,27 +15,30 @@ if TYPE_CHECKING:
     context_settings=CONTEXT,
     epilog="""\b
 Examples:
+  label reparse --dry-run
   label reparse
   label reparse --labeler gpt-4 --json
 """,
 )
 @click.option("--labeler", metavar="NAME", help="Only the labels signed with NAME.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @wait_option
 @json_option
 @store_option
-def reparse(labeler: str | None, wait_s: float, as_json: bool, store_path: Path) -> None:
+def reparse(*, labeler: str | None, dry_run: bool, wait_s: float, as_json: bool, store_path: Path) -> None:
     """Read the stored answers behind every judge's labels again with today's parsers; nothing is asked.
 
     A label that says something else, or that an older parser read, is stored anew; the old one stays in
     the history.
     """
-    from label.reparse import reparse_store
+    from label.reparse import count_reparse, reparse_store
     from store.db import Store
 
-    found = reparse_store(Store(store_path, wait_s=wait_s), labeler)
+    store = Store(store_path, wait_s=wait_s)
+    found = count_reparse(store, labeler) if dry_run else reparse_store(store, labeler)
     counts = found.counts()
     if as_json:
-        echo_json(counts)
+        echo_json({"dry_run": True, **counts} if dry_run else counts)
         return
     echo(
         ", ".join(

@@ -93,6 +93,16 @@ def reparse_store(store: "Store", labeler: str | None = None) -> Reparsed:
     return found
 
 
+def count_reparse(store: "Store", labeler: str | None = None) -> Reparsed:
+    """What `reparse_store` would come to; nothing is written."""
+    buckets = _buckets(store, labeler)
+    found = Reparsed()
+    for kind in KINDS:
+        for bucket in range(buckets):
+            _changed_rows(store, kind, found, {"labeler": labeler, "buckets": buckets, "bucket": bucket})
+    return found
+
+
 def _buckets(store: "Store", labeler: str | None) -> int:
     with store.read() as reading:
         if labeler is not None:

@@ -170,6 +170,11 @@ def test_the_command_prints_what_it_found(store, server, reply, parser, capsys) 
     server.rule = lambda _body: reply(text="Rating: [[4]]")
     judge(store, server)
     parser("rating/99", generous)
+    before = rows(store, "SELECT count(*) FROM ratings")
+    assert run_command(cli, ["reparse", "--store", str(store.path), "--dry-run", "--json"]) == 0
+    foretold = json.loads(capsys.readouterr().out)
+    assert (foretold["dry_run"], foretold["read"], foretold["changed"]) == (True, 4, 4)
+    assert rows(store, "SELECT count(*) FROM ratings") == before
     assert run_command(cli, ["reparse", "--store", str(store.path), "--labeler", "gpt-4"]) == 0
     shown = capsys.readouterr().out
     assert "4 read, 0 unchanged, 4 changed" in shown

@@ -110,6 +110,14 @@ def test_a_model_and_a_file_exclude_each_other(store, tmp_path, capsys) -> None:
     assert "no --model" in capsys.readouterr().err
 
 
+def test_a_dry_run_of_a_file_is_refused_and_takes_nothing_in(store, tmp_path, capsys) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"response_id": ids(store)[0], "reward": 1.0}))
+    assert run(store, path, "--dry-run") == 2
+    assert "--import has no --dry-run" in capsys.readouterr().err
+    assert rewards(store) == []
+
+
 def test_a_model_is_called_by_its_run_where_its_folder_is_called_model(tmp_path) -> None:
     assert name_of(tmp_path / "rm-7b" / "model") == "rm-7b"
     assert name_of(tmp_path / "rm-7b") == "rm-7b"
