@@ -1,8 +1,7 @@
 """`curate clean`: dirt taken out of the current conversations, as new paths beside the old ones.
 
 A conversation that changes becomes a new conversation, with `derived_from` and the steps that made it; the
-old one is superseded and stays. Ids are hashes of what was made of what, so that a run that was killed, or
-comes again, adds only what is missing.
+old one is superseded and stays.
 """
 
 from collections import Counter
@@ -10,20 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from curate.cleaning import CLEANING_STEPS, CleaningStep, Turn
-from curate.known_ids import uuid_array
-from curate.piece import nullable_uuid_array
+from curate.rewriting import Derived, by_message, pieces, read_piece, write_piece
 from store.errors import RequestError
-from store.ids import ROOT, derived_digest, message_digest, to_text
+from store.ids import to_text
 from store.named_sql import named_sql
 from store.runs import run_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from store.db import Reading, Store, Writing
+    from store.db import Store
 
 PIECE_MESSAGES = 20_480
 """Messages read in one turn and written in one turn: each under about a second."""
@@ -63,18 +59,6 @@ class CleanReport:
     new_messages: int = 0
     examples: list[str] = field(default_factory=list)
     """Some conversations that change, as people write their ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A conversation that changed."""
-
-    derived_from: bytes
-    derived_step: str
-    turns: tuple[tuple[str, str], ...]
-    """(role, content)."""
-    first_changed: int
-    old_path: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ class PieceWork:
         self._report = report
         self._counted: set[bytes] = set()
 
-    def clean(self, conversation: bytes, path: list[bytes]) -> Cleaned | None:
+    def clean(self, conversation: bytes, path: list[bytes]) -> Derived | None:
         """The conversation cleaned, or None if nothing in it changes."""
         turns: list[tuple[str, str]] = []
         steps: set[str] = set()
@@ -147,7 +131,7 @@ class PieceWork:
             before = content
         if first_changed is None:
             return None
-        return Cleaned(conversation, self._cleaner.named(steps), tuple(turns), first_changed, tuple(path))
+        return Derived(conversation, self._cleaner.named(steps), tuple(turns), first_changed, tuple(path))
 
     def _count(self, message: bytes, role: str, changed: list[str]) -> None:
         if not changed or message in self._counted:
@@ -190,7 +174,9 @@ def clean(store: "Store", settings: CleanSettings, advance: Progress | None = No
             found = _clean_piece(store, cleaner, piece, report)
             if found:
                 with store.write(run.run_id) as writing:
-                    _write(writing, found, run.run_id, report)
+                    added = write_piece(writing, found, run.run_id)
+                report.new_messages += added[0]
+                report.new_conversations += added[1]
             tell(len(piece))
         run.finish(counts(report))
     return report
@@ -219,40 +205,22 @@ def to_clean(store: "Store") -> int:
 
 
 def _pieces(store: "Store", limit: int | None) -> Iterator[list[bytes]]:
-    """Ids of the current conversations, so many at a time that their messages make one piece."""
+    """Ids of the current conversations, a piece at a time."""
     with store.read() as reading:
         table = reading.arrow(named_sql("curate", "to_clean"))
-    piece: list[bytes] = []
-    n_messages = 0
-    for batch in table.slice(0, limit).to_batches():
-        for id_, count in zip(
-            batch.column("id").to_pylist(), batch.column("n_messages").to_pylist(), strict=True
-        ):
-            piece.append(id_)
-            n_messages += count
-            if n_messages >= PIECE_MESSAGES:
-                yield piece
-                piece, n_messages = [], 0
-    if piece:
-        yield piece
+    yield from pieces(table.slice(0, limit), PIECE_MESSAGES)
 
 
-def _clean_piece(store: "Store", cleaner: Cleaner, piece: list[bytes], report: CleanReport) -> list[Cleaned]:
+def _clean_piece(store: "Store", cleaner: Cleaner, piece: list[bytes], report: CleanReport) -> list[Derived]:
     """Those of a piece that change, counted."""
     with store.read() as reading:
-        paths, texts = _read(reading, piece)
+        paths, texts = read_piece(reading, piece)
     report.seen += len(paths)
     report.messages_seen += sum(map(len, paths.values()))
     suspects = cleaner.may_change(texts)
     if not suspects:
         return []
-    contents = {
-        message: (role, content)
-        for message, role, content in zip(
-            *(texts.get_column(name).to_list() for name in texts.columns), strict=True
-        )
-    }
-    work = PieceWork(cleaner, contents, suspects, report)
+    work = PieceWork(cleaner, by_message(texts), suspects, report)
     found = [
         cleaned
         for conversation, path in paths.items()
@@ -261,83 +229,3 @@ def _clean_piece(store: "Store", cleaner: Cleaner, piece: list[bytes], report: C
     report.changed += len(found)
     report.examples += [to_text("c1", one.derived_from) for one in found[: EXAMPLES - len(report.examples)]]
     return found
-
-
-def _read(reading: "Reading", piece: list[bytes]) -> "tuple[dict[bytes, list[bytes]], pl.DataFrame]":
-    """The path of each conversation, and the texts of all their messages."""
-    import polars as pl
-
-    con = reading.con
-    con.register("piece", pa.table({"id": uuid_array(piece)}))
-    places = reading.arrow(named_sql("curate", "piece_paths"))
-    paths: dict[bytes, list[bytes]] = {}
-    for conversation, message in zip(
-        places.column("conversation").to_pylist(), places.column("message").to_pylist(), strict=True
-    ):
-        paths.setdefault(conversation, []).append(message)
-    ids = list({message for path in paths.values() for message in path})
-    con.register("piece_messages", pa.table({"id": uuid_array(ids)}))
-    versions = [row[0] for row in reading.rows(named_sql("curate", "piece_versions"))]
-    texts = pl.from_arrow(reading.arrow(named_sql("curate", "piece_texts"), {"versions": versions}))
-    con.unregister("piece")
-    con.unregister("piece_messages")
-    assert isinstance(texts, pl.DataFrame)
-    return paths, texts
-
-
-def _write(writing: "Writing", found: list[Cleaned], run_id: str, report: CleanReport) -> None:
-    """Store the new messages and conversations of a piece that are not there, and carry over what people keep."""
-    messages, conversations = _tables(found)
-    con = writing.con
-    con.register("cleaned_messages", messages)
-    con.register("cleaned", conversations)
-    writing.append_from("decisions", named_sql("curate", "carry_keeps"), {"run_id": run_id})
-    report.new_messages += writing.append_from("messages", named_sql("curate", "add_cleaned_messages"))
-    report.new_conversations += writing.append_from(
-        "conversations", named_sql("curate", "add_cleaned_conversations")
-    )
-    con.unregister("cleaned_messages")
-    con.unregister("cleaned")
-
-
-def _tables(found: list[Cleaned]) -> tuple[pa.Table, pa.Table]:
-    """New messages, each once, and new conversations, as rows for the store."""
-    rows: dict[bytes, tuple[bytes, str, str, int]] = {}
-    paths: list[list[bytes]] = []
-    for one in found:
-        path = list(one.old_path[: one.first_changed])
-        for role, content in one.turns[one.first_changed :]:
-            parent = path[-1] if path else ROOT
-            digest = message_digest(parent, role, content)
-            rows.setdefault(digest, (parent, role, content, len(path)))
-            path.append(digest)
-        paths.append(path)
-    parents, roles, contents, depths = zip(*rows.values(), strict=True)
-    offsets = [0]
-    for path in paths:
-        offsets.append(offsets[-1] + len(path))
-    messages = pa.table(
-        {
-            "message_id": uuid_array(list(rows)),
-            "parent_id": nullable_uuid_array(parents),
-            "role": pa.array(roles, pa.string()),
-            "content": pa.array(contents, pa.string()),
-            "depth": pa.array(depths, pa.int32()),
-        }
-    )
-    new_ids = [
-        derived_digest(one.derived_from, one.derived_step, path[-1])
-        for one, path in zip(found, paths, strict=True)
-    ]
-    conversations = pa.table(
-        {
-            "conversation_id": uuid_array(new_ids),
-            "leaf_id": uuid_array([path[-1] for path in paths]),
-            "message_ids": pa.ListArray.from_arrays(
-                pa.array(offsets, pa.int32()), uuid_array([id_ for path in paths for id_ in path])
-            ),
-            "derived_from": uuid_array([one.derived_from for one in found]),
-            "derived_step": pa.array([one.derived_step for one in found], pa.string()),
-        }
-    )
-    return messages, conversations

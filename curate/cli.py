@@ -3,6 +3,7 @@
 import click
 
 from curate import (
+    cli_blocks,
     cli_choose,
     cli_classes,
     cli_clean,
@@ -37,6 +38,7 @@ for command in (
     cli_clean.clean,
     cli_filter.filter_,
     cli_dedup.dedup,
+    cli_blocks.blocks,
     *cli_choose.COMMANDS,
     *COMMANDS,
 ):

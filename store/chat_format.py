@@ -138,6 +138,13 @@ class ChatFormat:
             return Rendered(text, spans)
         return Rendered(text, tuple(self._answer_spans(turns, condition, text)))
 
+    def text(self, turns: Sequence[Turn], condition: str | None = None) -> str:
+        """A whole conversation as one text, where only its length matters.
+
+        Raises BadInput where the template does not take these roles.
+        """
+        return self._write(turns, condition, is_prompt=False)[0]
+
     def _write(
         self, turns: Sequence[Turn], condition: str | None, *, is_prompt: bool
     ) -> tuple[str, tuple[tuple[int, int], ...]]:

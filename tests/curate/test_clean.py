@@ -135,18 +135,19 @@ def test_a_cleaning_killed_between_pieces_is_completed_by_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clean_module, "PIECE_MESSAGES", 1)
-    real, pieces = clean_module._write, []
+    real, pieces = clean_module.write_piece, []
 
-    def dies(*arguments: Any) -> None:
+    def dies(*arguments: Any) -> tuple[int, int]:
         pieces.append(1)
-        real(*arguments)
+        added = real(*arguments)
         if len(pieces) == 2:
             raise KeyboardInterrupt  # inside the turn: this piece is lost
+        return added
 
-    monkeypatch.setattr(clean_module, "_write", dies)
+    monkeypatch.setattr(clean_module, "write_piece", dies)
     with pytest.raises(KeyboardInterrupt):
         clean_all(store)
-    monkeypatch.setattr(clean_module, "_write", real)
+    monkeypatch.setattr(clean_module, "write_piece", real)
     assert clean_all(store).changed == 2
     assert contents(store)["page"][1] == contents(store)["shared"][1] == "Use `x`."
     assert verify(store).is_ok
