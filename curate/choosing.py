@@ -1,5 +1,6 @@
 """Choosing conversations or prompts and keeping the choice under a name: what split, mix and unfold have in common."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from store.errors import RequestError, UnknownName
 from store.named_sql import named_sql
 from store.runs import run_of
-from store.selections import SelectionKind, check_name, selection_named, write_selection
+from store.selections import (
+    TABLE_OF,
+    Selection,
+    SelectionKind,
+    check_name,
+    newest_selection,
+    selection_named,
+    write_selection,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,12 +111,26 @@ def read_pool(store: "Store", scope: Scope, seed: int) -> Choice:
     return Choice("conversations", rows, version)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a choice is kept."""
+
+    version: int
+    """The version that holds it."""
+    is_new: bool
+    """False where the newest selection of that name held just this already."""
+
+
 def keep_choice(
     store: "Store", choice: Choice, *, name: str, command: str, settings: Mapping[str, object]
-) -> int:
-    """Store the choice as the selection NAME; returns the version that holds it."""
+) -> Kept:
+    """Store the choice as the selection NAME, unless the newest of that name holds just this."""
     check_name(name)
     table: pa.Table = choice.rows.to_arrow()
+    with store.read() as reading:
+        newest = newest_selection(reading, name)
+        if newest is not None and _holds(reading, newest, choice, table, settings):
+            return Kept(newest.version, is_new=False)
     with run_of(store, command, {"name": name, **settings}) as run:
         with store.write(run.run_id) as writing:
             writing.con.register("chosen_rows", table)
@@ -124,4 +147,22 @@ def keep_choice(
             writing.con.unregister("chosen_rows")
             version = writing.version
         run.finish({"rows": choice.rows.height})
-    return version
+    return Kept(version, is_new=True)
+
+
+def _holds(
+    reading: "Reading", newest: Selection, choice: Choice, table: "pa.Table", settings: Mapping[str, object]
+) -> bool:
+    """Whether the selection was asked for in the same words and has the same rows in the same parts."""
+    asked = json.loads(json.dumps(settings, default=str))
+    if (newest.kind, newest.settings, newest.row_count) != (choice.kind, asked, table.num_rows):
+        return False
+    columns = COLUMNS[choice.kind]
+    reading.con.register("chosen_rows", table)
+    (differing,) = reading.rows(
+        f"SELECT count(*) FROM (SELECT {columns} FROM chosen_rows EXCEPT ALL"
+        f" SELECT {columns} FROM {TABLE_OF[choice.kind]} WHERE selection_id = CAST(? AS UUID))",
+        [newest.selection_id],
+    )[0]
+    reading.con.unregister("chosen_rows")
+    return bool(differing == 0)

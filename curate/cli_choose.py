@@ -64,16 +64,17 @@ def _finish(
     """Print what was chosen and why the rest was not; keep it unless this is a dry run."""
     from curate.choosing import keep_choice
 
-    version = None
+    kept = None
     if not dry_run:
-        version = keep_choice(store, choice, name=name, command=command, settings=settings)
+        kept = keep_choice(store, choice, name=name, command=command, settings=settings)
     if as_json:
         echo_json(
             {
                 "name": name,
                 "kind": choice.kind,
                 "rows": choice.rows.height,
-                "version": version,
+                "version": kept.version if kept else None,
+                "is_new": bool(kept and kept.is_new),
                 "steps": choice.steps,
                 "parts": [dict(zip(columns, part, strict=True)) for part in parts],
                 "dry_run": dry_run,
@@ -85,10 +86,12 @@ def _finish(
         echo(f"{step['step']}: {step['kept']} of {step['in']}" + (f" ({reasons})" if reasons else ""))
     if parts:
         echo(table(columns, parts))
-    if dry_run:
+    if kept is None:
         note("nothing was written")
+    elif kept.is_new:
+        echo(f"{choice.rows.height} {choice.kind} are selection {name}, version {kept.version}")
     else:
-        echo(f"{choice.rows.height} {choice.kind} are selection {name}, version {version}")
+        echo(f"nothing new: these {choice.rows.height} {choice.kind} are {name}@v{kept.version}")
 
 
 @click.command(

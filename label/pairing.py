@@ -29,7 +29,7 @@ class Pairing:
     which: Which = "random"
     """Of each prompt: one drawn pair, all of them, or the first two responses."""
     policies: tuple[str, ...] = ()
-    """Compare these with one another; empty compares whoever answered."""
+    """Compare these with one another, or the draws of a single one; empty compares whoever answered."""
     against: str | None = None
     """Compare every policy, or each of `policies`, with this one."""
     sample: int | None = None
@@ -37,10 +37,6 @@ class Pairing:
     seed: int = 0
     limit: int | None = None
     """The most pairs."""
-
-    def __post_init__(self) -> None:
-        if len(self.policies) == 1 and self.against is None:
-            raise BadSettings(f"--policies {self.policies[0]} names one policy; give two, or add --against")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,8 +110,10 @@ Rivals = tuple[Sequence[Answer], Sequence[Answer]]
 
 def _rivals(answers: Sequence[Answer], pairing: Pairing) -> Iterator[Rivals]:
     """Which answers meet which."""
-    if not pairing.policies and pairing.against is None:
-        yield answers, answers
+    if pairing.against is None and len(pairing.policies) < 2:
+        drawn = [answer for answer in answers if answer.policy in (pairing.policies or (answer.policy,))]
+        if len(drawn) > 1:
+            yield drawn, drawn
         return
     policies = pairing.policies or sorted({answer.policy for answer in answers} - {pairing.against})
     matches: Iterable[tuple[str, str]] = combinations(policies, 2)

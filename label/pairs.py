@@ -13,8 +13,8 @@ from label.pair_audit import Audit, audit_of, read_texts
 from label.pair_rules import Drops, PairRule, Pairs, first_of_each, pairs_by
 from label.pairing import Split
 from label.scores import Scoring, Step, conditions, cut_draws, read_scores, state_of
-from store.errors import BadSettings, UnknownName
-from store.selections import Selection, selection_named, write_selection
+from store.errors import BadSettings
+from store.selections import Selection, newest_selection, write_selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,7 +187,7 @@ def keep_pairs(store: "Store", name: str, settings: PairSettings, plan: Plan) ->
 
     table = _table(plan.pairs, settings.split)
     with store.read() as reading:
-        newest = _newest(reading, name)
+        newest = newest_selection(reading, name)
         if newest is not None and _holds(reading, newest, plan, table):
             return Kept(newest.selection_id, newest.version, is_new=False)
     with run_of(store, "label pairs", {"name": name, **plan.settings}) as run:
@@ -196,13 +196,6 @@ def keep_pairs(store: "Store", name: str, settings: PairSettings, plan: Plan) ->
             version = writing.version
         run.finish({"pairs": len(plan.pairs)})
     return Kept(selection_id, version, is_new=True)
-
-
-def _newest(reading: "Reading", name: str) -> Selection | None:
-    try:
-        return selection_named(reading, name)
-    except UnknownName:
-        return None
 
 
 def _holds(reading: "Reading", selection: Selection, plan: Plan, table: "pa.Table") -> bool:

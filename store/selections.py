@@ -111,6 +111,11 @@ def selection_named(reading: Reading, text: str, kind: SelectionKind | None = No
     return chosen
 
 
+def newest_selection(reading: Reading, name: str) -> Selection | None:
+    """The newest selection called NAME, if there is one."""
+    return next((one for one in reversed(selections(reading)) if one.name == name), None)
+
+
 def selections(reading: Reading) -> list[Selection]:
     """Every selection, oldest first."""
     rows = reading.dicts(

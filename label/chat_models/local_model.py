@@ -15,7 +15,7 @@ from typing import Any
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, request_key, well_formed
 from label.label_probability import MOST_TOKENS, FirstToken
-from label.model_folder import device, fingerprint, load_weights, model_folder
+from label.model_folder import device, fingerprint, load_weights, model_folder, name_of
 from store.chat_format import load_tokenizer
 from store.errors import BadInput, BadSettings
 
@@ -41,7 +41,7 @@ class LocalModel:
     most_at_once = 1
 
     def __init__(self, folder: Path) -> None:
-        self.model = self.labeler = folder.resolve().name
+        self.model = self.labeler = name_of(folder)
         self._folder = folder
         self._turn = threading.Lock()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from label.chat import CallError, Json, well_formed
 from label.engine.failures import UNFIT_PROMPT
-from label.model_folder import fingerprint, model_folder
+from label.model_folder import fingerprint, model_folder, name_of
 from label.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice
 from label.vllm_library import children_on_stderr, import_vllm
@@ -32,7 +32,7 @@ class EngineSampler:
     asks_at_once = ASKS_AT_ONCE
 
     def __init__(self, folder: Path, prompt_tokens: PromptTokens, arguments: Mapping[str, Json]) -> None:
-        self.policy = folder.resolve().name
+        self.policy = name_of(folder)
         self._folder = folder
         self._prompt_tokens = prompt_tokens
         self._arguments = arguments

@@ -14,7 +14,7 @@ from typing import Any
 from label.batches_of_asks import AskBatches
 from label.chat import CallError, well_formed
 from label.engine.failures import UNFIT_PROMPT
-from label.model_folder import device, fingerprint, load_weights, model_folder
+from label.model_folder import device, fingerprint, load_weights, model_folder, name_of
 from label.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice, refuse, seeds
 from store.errors import BadSettings
@@ -41,7 +41,7 @@ class LocalSampler:
     base_url = ""
 
     def __init__(self, folder: Path, prompt_tokens: PromptTokens, batch_size: int, dtype: str | None) -> None:
-        self.policy = folder.resolve().name
+        self.policy = name_of(folder)
         self.draws_per_ask = batch_size
         self.asks_at_once = 2 * batch_size
         self._folder = folder

@@ -187,6 +187,27 @@ def test_choices_are_kept_by_name_and_used_by_one_another(fill: Fill) -> None:
         split(store, SplitSettings((("a", 1.0),), Scope(part="II")))
 
 
+def test_a_choice_made_again_is_written_once_and_a_changed_one_again(fill: Fill) -> None:
+    store = fill({"a": chats(60)})
+
+    def kept(seed: int = 0) -> tuple[int, bool]:
+        settings = SplitSettings(parse_parts("I=0.5,II=0.5"), seed=seed)
+        choice = split(store, settings)
+        done = keep_choice(store, choice, name="s", command="curate split", settings=settings.as_json())
+        return done.version, done.is_new
+
+    first, is_new = kept()
+    assert is_new
+    assert kept() == (first, False)
+    later, is_new = kept(seed=1)
+    assert is_new
+    assert later > first
+    ingest_files(
+        store, "sharegpt", [sharegpt(store.path.parent / "b.json", chats(5, start=90))], IngestSettings()
+    )
+    assert kept(seed=1)[1]
+
+
 def test_the_commands_count_keep_and_list(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
     store = fill({"a": chats(60), "b": chats(20, start=60)})
     at = ["--store", str(store.path), "--json"]
@@ -196,7 +217,10 @@ def test_the_commands_count_keep_and_list(fill: Fill, capsys: pytest.CaptureFixt
     assert run_command(cli, ["mix", "m", "--take", "a=10", "--take", "b=5", "--dry-run", *at]) == 0
     assert json.loads(capsys.readouterr().out)["version"] is None
     assert run_command(cli, ["mix", "m", "--take", "a=10", "--take", "b=5", *at]) == 0
-    assert json.loads(capsys.readouterr().out)["rows"] == 15
+    mixed = json.loads(capsys.readouterr().out)
+    assert (mixed["rows"], mixed["is_new"]) == (15, True)
+    assert run_command(cli, ["mix", "m", "--take", "a=10", "--take", "b=5", *at]) == 0
+    assert json.loads(capsys.readouterr().out) == mixed | {"is_new": False}
     assert run_command(cli, ["unfold", "p", "--selection", "m", *at]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 15
     assert run_command(cli, ["selections", *at]) == 0

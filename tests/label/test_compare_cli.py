@@ -84,7 +84,7 @@ def test_a_dry_run_prints_calls_tokens_and_cost(pairs, judge, capsys) -> None:
         (("--template", "pair-label/1"), "goes with --scale logprob"),
         (("--template", "pair-plain"), "did you mean 'pair-plain/1'?"),
         (("--parts", "train=0.5"), "is no split"),
-        (("--policies", "gpt-4"), "names one policy"),
+        (("--policies", "gpt-4"), "no prompt has two answers to compare"),
         (("--against", "gpt-5"), "no policy named 'gpt-5'; did you mean 'gpt-4'?"),
         (("--temperature", "hot"), "--temperature is a number"),
     ],

@@ -64,9 +64,12 @@ def test_policies_that_gave_the_same_text_are_still_a_pair() -> None:
     assert pairs_of(drawn, Pairing(policies=("P", "Q")), "p") == [(drawn[0], drawn[1])]
 
 
-def test_one_policy_alone_is_no_match() -> None:
-    with pytest.raises(BadSettings, match="give two, or add --against"):
-        Pairing(policies=("P",))
+def test_draws_of_a_single_policy_meet_one_another_only() -> None:
+    drawn = [Answer("z", "P"), Answer("c", "R"), Answer("b", "P"), Answer("a", "P")]
+    pairs = pairs_of(drawn, Pairing(which="first-two", policies=("P",)), "p")
+    assert pairs == [(Answer("b", "P"), Answer("z", "P"))]
+    assert len(pairs_of(drawn, Pairing(which="all", policies=("P",)), "p")) == 3
+    assert pairs_of(drawn, Pairing(policies=("R",)), "p") == []
 
 
 PAIR = Pair("p", Answer("a", "P"), Answer("b", "Q"))

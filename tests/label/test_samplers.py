@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import threading
 from collections import Counter
 from pathlib import Path
@@ -162,6 +163,12 @@ def test_turns_the_template_does_not_take_are_a_reason_not_to_draw(tmp_path, wri
     with store.read() as reading:
         (reason,) = reading.rows("SELECT reason FROM sample_rejects")
     assert "unknown role tool" in reason[0]
+
+
+def test_a_policy_in_the_folder_of_a_run_is_called_after_the_run(tmp_path, folder) -> None:
+    shutil.copytree(folder, tmp_path / "sft-1" / "model")
+    assert open_sampler(SamplerChoice(f"hf:{tmp_path / 'sft-1' / 'model'}")).policy == "sft-1"
+    assert open_sampler(SamplerChoice(f"hf:{folder}")).policy == "tiny-policy"
 
 
 def test_other_weights_of_the_same_name_are_not_mixed_in(
