@@ -1,48 +1,17 @@
 """Blind judging of two answers by one person: which pair, which side, and the rows a vote leaves.
 
-Nothing here knows a screen or a store. The protocol is that of the Camels study: is each answer
-acceptable, then a preference on five steps (arXiv 2306.04751, appendix G).
+Nothing here knows a screen or a store.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from store.ids import digest_of, uuid_text
+from tui.protocols import CAMELS, Choice, JudgingProtocol
 
-SCALE = "camels5"
-TEMPLATE = "camels5-blind"
-"""What a person saw: two unnamed answers side by side."""
-TEMPLATE_AFTER_REVEAL = "camels5-seen"
-"""A second vote on a pair whose authors had already been shown: never to be counted as blind."""
-GUIDELINE_VERSION = "camels-1"
 PROTOCOL_VERSION = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One step of the five-way preference."""
-
-    native_label: str
-    """As in the published annotations of the study."""
-    signed_margin: float
-    """1 for A clearly better … -1 for B clearly better."""
-    words: str
-
-    @property
-    def state(self) -> str:
-        """`win`, or `tie`."""
-        return "win" if self.signed_margin else "tie"
-
-
-CHOICES = {
-    1: Choice("a-is-better", 1.0, "A clearly better"),
-    2: Choice("a-is-slightly-better", 0.5, "A slightly better"),
-    3: Choice("tie", 0.0, "tie"),
-    4: Choice("b-is-slightly-better", -0.5, "B slightly better"),
-    5: Choice("b-is-better", -1.0, "B clearly better"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +24,12 @@ class BlindPair:
     annotator: str
     was_revealed: bool = False
     """Whether this annotator has seen who wrote the answers (a vote was undone)."""
+    protocol: JudgingProtocol = field(default=CAMELS, repr=False)
 
     @property
     def comparison_id(self) -> str:
         """The id, as UUID text, of this annotator's verdict on this pair."""
-        parts = (self.prompt_id, self.response_a_id, self.response_b_id, self.annotator, SCALE)
+        parts = (self.prompt_id, self.response_a_id, self.response_b_id, self.annotator, self.protocol.scale)
         return uuid_text(digest_of("p1", *parts))
 
 
@@ -76,25 +46,41 @@ class Vote:
     shown_text_hash: str
 
 
-def pair_of(prompt_id: str, response_ids: Sequence[str], annotator: str) -> BlindPair:
+def pair_of(
+    prompt_id: str,
+    response_ids: Sequence[str],
+    annotator: str,
+    protocol: JudgingProtocol = CAMELS,
+    *,
+    chooser: str | None = None,
+) -> BlindPair:
     """The two of RESPONSE_IDS this annotator judges, on seeded sides.
 
     The choice and the order depend on the annotator, the prompt and the answers, never on their order
-    of arrival.
+    of arrival; a CHOOSER in the annotator's place makes several annotators judge the same two.
     """
-    chosen = sorted(response_ids, key=lambda response_id: _draw(annotator, prompt_id, response_id))[:2]
-    first, second = sorted(chosen)
-    if _draw(annotator, prompt_id, first, second)[0] % 2:
+    who = chooser or annotator
+    first, second = sorted(response_ids, key=lambda response_id: draw(who, prompt_id, response_id))[:2]
+    return sided(prompt_id, first, second, annotator, protocol)
+
+
+def sided(
+    prompt_id: str, first: str, second: str, annotator: str, protocol: JudgingProtocol = CAMELS
+) -> BlindPair:
+    """Two answers on the sides that are drawn for this annotator, whatever their order."""
+    first, second = sorted((first, second))
+    if draw(annotator, prompt_id, first, second)[0] % 2:
         first, second = second, first
-    return BlindPair(prompt_id, first, second, annotator)
+    return BlindPair(prompt_id, first, second, annotator, protocol=protocol)
 
 
 def in_queue_order(prompt_ids: Sequence[str], annotator: str) -> list[str]:
     """PROMPT_IDS in a random order that is the same every time for this annotator."""
-    return sorted(prompt_ids, key=lambda prompt_id: _draw(annotator, prompt_id))
+    return sorted(prompt_ids, key=lambda prompt_id: draw(annotator, prompt_id))
 
 
-def _draw(*parts: str) -> bytes:
+def draw(*parts: str) -> bytes:
+    """Bytes that are the same for the same parts, and random otherwise."""
     return digest_of("q1", "blind", *parts)
 
 
@@ -126,6 +112,7 @@ def undo_row(vote: Vote, created_at: str) -> dict[str, object]:
 
 
 def _pair_columns(pair: BlindPair) -> dict[str, object]:
+    protocol = pair.protocol
     return {
         "comparison_id": pair.comparison_id,
         "prompt_id": pair.prompt_id,
@@ -133,9 +120,9 @@ def _pair_columns(pair: BlindPair) -> dict[str, object]:
         "response_b_id": pair.response_b_id,
         "labeler": pair.annotator,
         "labeler_kind": "person",
-        "template": TEMPLATE_AFTER_REVEAL if pair.was_revealed else TEMPLATE,
-        "scale": SCALE,
+        "template": protocol.template_after_reveal if pair.was_revealed else protocol.template,
+        "scale": protocol.scale,
         "draw_index": 0,
-        "guideline_version": GUIDELINE_VERSION,
+        "guideline_version": protocol.guideline_version,
         "parser_version": PROTOCOL_VERSION,
     }

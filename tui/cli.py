@@ -3,15 +3,16 @@
 import getpass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from store.console import CONTEXT, at_option, common_options, main_of, note, store_option
-from store.errors import BadSettings, MissingExtra, RequestError, TryLater
+from store.errors import BadInput, BadSettings, MissingExtra, RequestError, TryLater
 
 if TYPE_CHECKING:
     from store.db import Store
+    from tui.judging_queue import QueueKind, QueueSettings
     from tui.query import Filter
     from tui.store_data import StoreReview
 
@@ -20,6 +21,8 @@ Examples:
   review
   review --filter "class:GPT4 rating<5"
   review --annotator kim --at before-cleaning
+  review --protocol xwin4 --queue disagreement
+  review --double 0.1 --calibration known --guidelines guidelines.md
   review --plain < keys.txt
 """
 
@@ -30,8 +33,50 @@ Examples:
 @click.option("--annotator", metavar="NAME", help="Who decides and votes.  [default: your user name]")
 @click.option("--filter", "filter_text", default="", metavar="FILTER", help="The filter to begin with.")
 @click.option("--plain", is_flag=True, help="Judge pairs blind line by line, without a screen.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["camels5", "xwin4"]),
+    default="camels5",
+    show_default=True,
+    help="What blind judging asks: five steps with a tie, or Xwin's four strengths without.",
+)
+@click.option(
+    "--queue",
+    type=click.Choice(["random", "disagreement", "uncertain"]),
+    default="random",
+    show_default=True,
+    help="Which pairs are judged: drawn; where orders, labelers or reward models disagree; small gaps first.",
+)
+@click.option(
+    "--pairs",
+    metavar="FILTER",
+    help="Judge the pairs that this filter keeps, such as 'selection:best gap<1'.",
+)
+@click.option(
+    "--double",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Everybody judges this share of the prompts; each other prompt is judged once.  [default: all by all]",
+)
+@click.option(
+    "--calibration", metavar="SELECTION", help="Mix in, unmarked, pairs whose better answer is known."
+)
+@click.option(
+    "--guidelines",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Guidelines for annotators; their hash is stored with each vote.",
+)
 @common_options
-def review(store_path: Path, at: str | None, annotator: str | None, filter_text: str, plain: bool) -> int:
+def review(
+    store_path: Path,
+    *,
+    at: str | None,
+    annotator: str | None,
+    filter_text: str,
+    plain: bool,
+    **judging: Any,
+) -> int:
     """Look at conversations, keep or drop them, and judge answers blind.
 
     The store may be written to meanwhile: what is new appears by itself. Every decision and vote is on
@@ -41,6 +86,7 @@ def review(store_path: Path, at: str | None, annotator: str | None, filter_text:
     from tui.query import parse_filter
 
     wanted = parse_filter(filter_text)
+    settings = _judging(**judging)
     name = annotator or _user()
     if not store_path.exists():
         raise RequestError(
@@ -48,13 +94,43 @@ def review(store_path: Path, at: str | None, annotator: str | None, filter_text:
         )
     if not plain and find_spec("textual") is None:
         raise MissingExtra.of("textual", "tui")
-    return _open(Store(store_path, at=at), name, wanted, is_plain=plain)
+    return _open(Store(store_path, at=at), name, settings, wanted, is_plain=plain)
 
 
-def _open(store: "Store", annotator: str, wanted: "Filter", *, is_plain: bool) -> int:
+def _judging(
+    *,
+    protocol: str,
+    queue: "QueueKind",
+    pairs: str | None,
+    double: float | None,
+    calibration: str | None,
+    guidelines: Path | None,
+) -> "QueueSettings":
+    """What blind judging asks, of which pairs.
+
+    Raises BadSettings or UnknownName for a filter that makes no sense, BadInput for a file that is no text.
+    """
+    from tui.browse_data import PAIRS
+    from tui.judging_queue import QueueSettings
+    from tui.protocols import PROTOCOLS
+    from tui.query import parse_filter
+
+    asked = PROTOCOLS[protocol]
+    if guidelines is not None:
+        try:
+            asked = asked.with_guidelines(guidelines.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{guidelines} is not UTF-8 text: {error}") from error
+    wanted = parse_filter(pairs, PAIRS) if pairs is not None else None
+    return QueueSettings(asked, queue, wanted, double, calibration)
+
+
+def _open(
+    store: "Store", annotator: str, judging: "QueueSettings", wanted: "Filter", *, is_plain: bool
+) -> int:
     from tui.store_data import StoreReview
 
-    data = StoreReview(store, annotator)
+    data = StoreReview(store, annotator, judging)
     try:
         return _judge_plainly(data) if is_plain else _run_app(data, store.path.name, wanted)
     finally:

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from tui.blind import CHOICES, BlindPair, Vote, shown_text_hash
+from tui.blind import BlindPair, Vote, shown_text_hash
 from tui.review_data import PairTexts, ReviewData
 from tui.text import clean
 
-KEYS = "u A acceptable, i A not, j B acceptable, k B not, 1 A clearly … 3 tie … 5 B clearly, s skip, z undo, q quit"
+KEYS = "u A acceptable, i A not, j B acceptable, k B not, s skip, z undo, q quit"
 ACCEPT = {"u": ("a", True), "i": ("a", False), "j": ("b", True), "k": ("b", False)}
 
 Say = Callable[[str], object]
@@ -24,6 +24,11 @@ class Session:
     history: list[tuple[int, Vote | None]] = field(default_factory=list)
     revealed: set[str] = field(default_factory=set)
 
+    @property
+    def keys_said(self) -> str:
+        """What the keys do."""
+        return f"{KEYS}. {'. '.join(self.data.protocol.key_lines)}"
+
     def pair(self, pair: BlindPair) -> BlindPair:
         """The pair, knowing whether its authors were shown in this session."""
         return replace(pair, was_revealed=pair.was_revealed or pair.comparison_id in self.revealed)
@@ -37,7 +42,7 @@ def judge_plainly(data: ReviewData, lines: Iterable[str], say: Say) -> int:
     data.prepare_to_save()
     pairs = data.queue()
     session = Session(data, say, (key for line in lines for key in line.strip()))
-    say(f"{len(pairs)} pairs to judge. {KEYS}")
+    say(f"{len(pairs)} pairs to judge. {session.keys_said}")
     position: int | None = 0
     while position is not None:
         position = _judge(session, pairs, position) if position < len(pairs) else _end(session, pairs)
@@ -62,7 +67,7 @@ def _judge(session: Session, pairs: list[BlindPair], position: int) -> int | Non
         if key in ACCEPT:
             side, is_acceptable = ACCEPT[key]
             acceptable[side] = is_acceptable
-        elif key in "12345":
+        elif key.isascii() and key.isdigit() and int(key) in pair.protocol.choices:
             vote = _vote_of(pair, texts, int(key), acceptable, time.monotonic() - started)
             _save(session, position, vote)
             return position + 1
@@ -75,7 +80,7 @@ def _judge(session: Session, pairs: list[BlindPair], position: int) -> int | Non
         elif key == "q":
             return None
         else:
-            session.say(f"no key {clean(key)!r}. {KEYS}")
+            session.say(f"no key {clean(key)!r}. {session.keys_said}")
     return None
 
 
@@ -94,7 +99,7 @@ def _vote_of(
     prompt = [(turn.role, turn.content) for turn in texts.prompt]
     return Vote(
         pair=pair,
-        choice=CHOICES[step],
+        choice=pair.protocol.choices[step],
         acceptable_a=acceptable["a"],
         acceptable_b=acceptable["b"],
         comment="",
@@ -108,7 +113,9 @@ def _save(session: Session, position: int, vote: Vote) -> None:
     session.history.append((position, vote))
     session.revealed.add(vote.pair.comparison_id)
     authors = session.data.pair_authors(vote.pair)
-    session.say(f"saved: {vote.choice.words}. A: {clean(authors.author_a)}. B: {clean(authors.author_b)}.")
+    session.say(
+        f"saved: {vote.choice.words}. A: {clean(authors.author_a)}. B: {clean(authors.author_b)}. {authors.standing}"
+    )
 
 
 def _undo(session: Session, pairs: list[BlindPair], position: int) -> int:

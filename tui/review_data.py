@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tui.blind import BlindPair, Vote
+from tui.protocols import JudgingProtocol
 from tui.query import Filter
 
 News = Literal["none", "some", "more"]
@@ -105,12 +106,16 @@ class PairAuthors:
 
     author_a: str
     author_b: str
+    standing: str = ""
+    """How many this annotator has judged, and how far that agrees with others and with known answers."""
 
 
 class ReviewData(Protocol):
     """The store as the screens see it."""
 
     annotator: str
+    protocol: JudgingProtocol
+    """What annotators are asked."""
     is_read_only: bool
     """True when looking at the past: nothing can be decided."""
 

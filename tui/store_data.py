@@ -12,7 +12,8 @@ from store.errors import UnknownName
 from store.ids import to_text
 from store.named_sql import named_sql
 from store.runs import Run, run_of, utc_now
-from tui.blind import BlindPair, Vote, in_queue_order, pair_of, undo_row, vote_row
+from tui.blind import BlindPair, Vote, undo_row, vote_row
+from tui.judging_queue import QueueSettings
 from tui.list_index import ListIndex
 from tui.message_texts import contents, path_to
 from tui.query import Filter
@@ -27,6 +28,7 @@ from tui.review_data import (
     Selection,
     Turn,
 )
+from tui.store_queue import StoreQueue
 from tui.text_search import TextSearch
 
 if TYPE_CHECKING:
@@ -43,12 +45,15 @@ UNDECIDED = "undecided"
 class StoreReview:
     """ReviewData over a store file."""
 
-    def __init__(self, store: Store, annotator: str) -> None:
+    def __init__(self, store: Store, annotator: str, judging: QueueSettings | None = None) -> None:
         self.annotator = annotator
+        judging = judging or QueueSettings()
+        self.protocol = judging.protocol
         self.is_read_only = store.at is not None
         self._writer = store
         self.reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
         self.index = ListIndex(self.reader)
+        self._queue = StoreQueue(self.reader, annotator, judging)
         self._texts: dict[str, str] = {}
         self.search = TextSearch(self.reader, self.index)
         self._history: dict[str, list[Decision]] = {}
@@ -180,23 +185,7 @@ class StoreReview:
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped."""
-        who = {"annotator": self.annotator}
-        sets: dict[str, list[str]] = {}
-        for low, high in id_ranges():
-            with self.reader.read() as reading:
-                found = reading.rows(named_sql("tui", "prompts_to_judge"), {"low": low, "high": high})
-            sets.update((str(prompt_id), responses) for prompt_id, responses in found)
-        with self.reader.read() as reading:
-            judged = {str(row[0]) for row in reading.rows(named_sql("tui", "judged_prompts"), who)}
-            skipped = {str(row[0]) for row in reading.rows(named_sql("tui", "skipped_pairs"), who)}
-            revealed = {str(row[0]) for row in reading.rows(named_sql("tui", "revealed_pairs"), who)}
-        order = in_queue_order([prompt_id for prompt_id in sets if prompt_id not in judged], self.annotator)
-        pairs = [pair_of(prompt_id, sets[prompt_id], self.annotator) for prompt_id in order]
-        return [
-            replace(pair, was_revealed=pair.comparison_id in revealed)
-            for pair in pairs
-            if pair.comparison_id not in skipped
-        ]
+        return self._queue.queue()
 
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         """What to show of a pair before the vote."""
@@ -210,18 +199,19 @@ class StoreReview:
     def pair_authors(self, pair: BlindPair) -> PairAuthors:
         """What to reveal of a pair after the vote."""
         with self.reader.read() as reading:
-            names = [
-                _authors(reading, pair.prompt_id, one) for one in (pair.response_a_id, pair.response_b_id)
-            ]
-        return PairAuthors(*names)
+            author_a = _authors(reading, pair.prompt_id, pair.response_a_id)
+            author_b = _authors(reading, pair.prompt_id, pair.response_b_id)
+        return PairAuthors(author_a, author_b, self._queue.progress())
 
     def vote(self, vote: Vote) -> None:
         """Store a vote."""
         self._save("comparisons", vote_row(vote, utc_now().isoformat()), "votes")
+        self._queue.take(vote.pair, None if vote.pair.was_revealed else vote.choice.signed_margin)
 
     def undo_vote(self, vote: Vote) -> None:
         """Take a vote back."""
         self._save("comparisons", undo_row(vote, utc_now().isoformat()), "undone")
+        self._queue.take(vote.pair, None)
 
     def mark(self, pair: BlindPair, mark: str, note: str = "") -> None:
         """Store a mark on a pair."""
@@ -275,10 +265,3 @@ def _turns(reading: "Reading", path: list[str], newest: int) -> tuple[Turn, ...]
 def _authors(reading: "Reading", prompt_id: str, response_id: str) -> str:
     rows = reading.rows(named_sql("tui", "authors"), {"id": response_id, "prompt": prompt_id})
     return "; ".join(row[0] for row in rows) or "unknown"
-
-
-def id_ranges() -> list[tuple[str, str]]:
-    """The ids in four ranges, so that no turn is long."""
-    quarters = ("0123", "4567", "89ab", "cdef")
-    rest, last = "0000000-0000-0000-0000-000000000000", "fffffff-ffff-ffff-ffff-ffffffffffff"
-    return [(quarter[0] + rest, quarter[-1] + last) for quarter in quarters]

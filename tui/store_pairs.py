@@ -52,6 +52,13 @@ class StorePairs:
         some = f"{len(ids):,} of " if wanted.text else ""
         return ManyLines(ids, COLUMNS, f"{some}{len(self._sheet):,} pairs", self._lines)
 
+    def members(self, wanted: Filter) -> list[tuple[str, str, str]]:
+        """Prompt, chosen and rejected of the pairs a filter keeps."""
+        ids = self.pairs(wanted).keys
+        rows = self._sheet.rows(list(ids))
+        found = (rows[one] for one in ids)
+        return [(str(row["prompt_id"]), str(row["chosen_id"]), str(row["rejected_id"])) for row in found]
+
     def _follow(self) -> None:
         after = {"after": self._followed_to}
         with self._store.read() as reading:

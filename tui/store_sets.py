@@ -11,7 +11,7 @@ from tui.message_texts import contents, path_to
 from tui.query import Filter
 from tui.response_set import Response, ResponseSet
 from tui.sheet import Sheet
-from tui.store_data import id_ranges
+from tui.store_queue import id_ranges
 from tui.text_search import TextSearch
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from tui.app import ReviewApp
 from tui.blind import BlindPair, Vote, pair_of
 from tui.desk import DeskScreen
 from tui.listing import Column, Line, Listing, listing_of
+from tui.protocols import CAMELS, JudgingProtocol
 from tui.query import Filter
 from tui.response_set import Response, ResponseSet, Text, TextsView
 from tui.review_data import (
@@ -49,6 +50,7 @@ class FakeReview:
     sets: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     annotator: str = "kim"
+    protocol: JudgingProtocol = CAMELS
     is_read_only: bool = False
     saved: list[tuple[object, ...]] = field(default_factory=list)
     busy_for: int = 0
@@ -105,7 +107,9 @@ class FakeReview:
 
     def queue(self) -> list[BlindPair]:
         self._wait()
-        return [pair_of(prompt, answers, self.annotator) for prompt, answers in self.sets.items()]
+        return [
+            pair_of(prompt, answers, self.annotator, self.protocol) for prompt, answers in self.sets.items()
+        ]
 
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         prompt = (Turn(pair.prompt_id, "user", self.texts[pair.prompt_id]),)

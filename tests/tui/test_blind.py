@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.blind import (
-    CHOICES,
     BlindPair,
     Vote,
     in_queue_order,
@@ -13,6 +12,7 @@ from tui.blind import (
     undo_row,
     vote_row,
 )
+from tui.protocols import CAMELS
 
 IDS = [f"00000000-0000-0000-0000-{number:012d}" for number in range(40)]
 
@@ -40,13 +40,13 @@ def test_the_queue_has_an_order_of_its_own_for_each_annotator() -> None:
 
 def a_vote(step: int, *, was_revealed: bool = False) -> Vote:
     pair = BlindPair(IDS[0], IDS[1], IDS[2], "kim", was_revealed)
-    return Vote(pair, CHOICES[step], True, None, "", 2.5, "hash")
+    return Vote(pair, CAMELS.choices[step], True, None, "", 2.5, "hash")
 
 
 def test_margins_are_positive_for_a_and_mirror_each_other() -> None:
-    margins = [CHOICES[step].signed_margin for step in range(1, 6)]
+    margins = [CAMELS.choices[step].signed_margin for step in range(1, 6)]
     assert margins == [1.0, 0.5, 0.0, -0.5, -1.0]
-    assert [CHOICES[step].state for step in range(1, 6)] == ["win", "win", "tie", "win", "win"]
+    assert [CAMELS.choices[step].state for step in range(1, 6)] == ["win", "win", "tie", "win", "win"]
 
 
 def test_a_vote_says_who_what_and_how() -> None:

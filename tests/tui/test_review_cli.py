@@ -12,7 +12,17 @@ from tui.cli import review
 
 def test_help_names_the_options_and_gives_examples():
     shown = CliRunner().invoke(review, ["--help"]).output
-    for word in ("--store", "--at", "--annotator", "--filter", "--plain", "Examples:"):
+    for word in (
+        "--store",
+        "--at",
+        "--annotator",
+        "--filter",
+        "--plain",
+        "--protocol",
+        "--queue",
+        "--double",
+        "Examples:",
+    ):
         assert word in shown
 
 
@@ -63,3 +73,25 @@ def test_plain_mode_stops_at_the_end_of_input(store: Store, review_pairs):
     result = CliRunner().invoke(review, ["--store", str(store.path), "--plain"], input="u")
     assert result.exit_code == 0
     assert review_pairs() == []
+
+
+def test_xwin_is_judged_line_by_line_too(store: Store, review_pairs, tmp_path: Path):
+    guidelines = tmp_path / "guidelines.md"
+    guidelines.write_text("Be fair.")
+    options = ["--protocol", "xwin4", "--guidelines", str(guidelines), "--plain"]
+    result = CliRunner().invoke(
+        review, ["--store", str(store.path), "--annotator", "kim", *options], input="9\nuk7\n"
+    )
+    assert result.exit_code == 0
+    assert "no key '9'" in result.output
+    assert "8 significantly" in result.output
+    assert "1 judged" in result.output
+    assert review_pairs() == [("b-is-better", True, False, "xwin4-blind")]
+    with store.read() as reading:
+        (version,) = reading.rows("SELECT guideline_version FROM comparisons")[0]
+    assert version.startswith("xwin4-")
+
+
+def test_a_wrong_filter_of_pairs_is_refused_before_anything_opens(tmp_path: Path, capsys):
+    assert run_command(review, ["--store", str(tmp_path / "s.duckdb"), "--pairs", "stat:x"]) == 2
+    assert "did you mean 'state'" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import pytest
 
 from store.db import Store
 from store.ids import path_digests, uuid_text
-from tui.blind import CHOICES, Vote
+from tui.blind import Vote
+from tui.protocols import CAMELS
 from tui.query import Filter, parse_filter
 from tui.review_data import Decision
 from tui.store_data import StoreReview
@@ -188,7 +189,7 @@ def test_the_queue_holds_prompts_with_two_answers_until_they_are_judged(review, 
     assert {texts.text_a, texts.text_b} == {"first answer", "second answer"}
     authors = data.pair_authors(pair)
     assert "gpt-4" in (authors.author_a if texts.text_a == "first answer" else authors.author_b)
-    data.vote(Vote(pair, CHOICES[4], True, True, "close", 3.0, "hash"))
+    data.vote(Vote(pair, CAMELS.choices[4], True, True, "close", 3.0, "hash"))
     data.close()
     assert review().queue() == []
     assert len(review("lee").queue()) == 1
@@ -201,7 +202,7 @@ def test_the_queue_holds_prompts_with_two_answers_until_they_are_judged(review, 
 def test_an_undone_vote_comes_back_and_is_known_to_have_been_revealed(review, store):
     data = review()
     (pair,) = data.queue()
-    vote = Vote(pair, CHOICES[1], None, None, "", 1.0, "hash")
+    vote = Vote(pair, CAMELS.choices[1], None, None, "", 1.0, "hash")
     data.vote(vote)
     data.undo_vote(vote)
     data.close()

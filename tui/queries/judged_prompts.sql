@@ -1,3 +1,3 @@
 SELECT DISTINCT prompt_id
 FROM current_comparisons
-WHERE labeler = $annotator AND labeler_kind = 'person' AND scale = 'camels5' AND state <> 'undone'
+WHERE labeler = $annotator AND labeler_kind = 'person' AND scale = $scale AND state <> 'undone'

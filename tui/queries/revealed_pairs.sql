@@ -1,4 +1,4 @@
 -- Pairs whose vote was taken back after their authors were shown.
 SELECT DISTINCT comparison_id
 FROM comparisons
-WHERE labeler = $annotator AND labeler_kind = 'person' AND scale = 'camels5' AND state = 'undone'
+WHERE labeler = $annotator AND labeler_kind = 'person' AND scale = $scale AND state = 'undone'

@@ -8,6 +8,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.protocols import JudgingProtocol
+from tui.text import clean
+
 TEXT = """\
 Everywhere        ? this page · g go to another screen · t dark or light
                   Ctrl+q leave (waits for saves)
@@ -40,8 +43,9 @@ SQL               / type one SELECT; Enter on a row shows it whole
 Judging blind     Tab moves between prompt, A and B; arrows scroll
   u i             A acceptable, A not acceptable
   j k             B acceptable, B not acceptable
-  1 2 3 4 5       A clearly, A slightly, tie, B slightly, B clearly better:
-                  saves the vote, then shows who wrote what
+  1 2 3 4 5       A clearly, A slightly, tie, B slightly, B clearly better
+                  (1 … 8 with --protocol xwin4): saves the vote, then shows
+                  who wrote what · v the guidelines
   Enter next · s skip · f flag · c comment · Backspace undo · Escape back
   An answer is acceptable if it does what was asked, has no significant
   error and no meaningless text.
@@ -50,6 +54,23 @@ Signs             ✓ kept · ✗ dropped · open: not decided
                   6.5 2/3: mean of two turns rated out of three
                   ⟨U+001B⟩: a character that would steer the terminal
 """
+
+
+class GuidelinesScreen(ModalScreen[None]):
+    """What annotators are told, with its version."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,v,q,enter", "dismiss", "Close")]
+
+    def __init__(self, protocol: JudgingProtocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+
+    def compose(self) -> ComposeResult:
+        """The guidelines."""
+        protocol = self._protocol
+        words = [f"Guidelines {protocol.guideline_version}", "", protocol.guidelines, *protocol.key_lines]
+        with VerticalScroll(id="help"):
+            yield Static(clean("\n".join(words)), markup=False)
 
 
 class HelpScreen(ModalScreen[None]):

@@ -12,19 +12,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from tui.blind import CHOICES, BlindPair, Vote, shown_text_hash
+from tui.blind import BlindPair, Vote, shown_text_hash
 from tui.desk import DeskScreen
 from tui.events import AuthorsArrived, PairArrived, QueueArrived
 from tui.review_data import PairAuthors, PairTexts, Turn
 from tui.screens.ask import AskScreen
+from tui.screens.help import GuidelinesScreen
 from tui.text import clean, one_line
 from tui.widgets.transcript import Block, Transcript
 
 State = Literal["loading", "judging", "voted", "finished"]
-KEYS = (
-    "u i: A acceptable, not · j k: B acceptable, not",
-    "1 A clearly · 2 A slightly · 3 tie · 4 B slightly · 5 B clearly better",
-)
+KEYS = "u i: A acceptable, not · j k: B acceptable, not"
+MOST_CHOICES = 9
 ACCEPTABLE = {True: "✓ acceptable", False: "✗ not acceptable", None: "? not answered"}
 
 
@@ -36,14 +35,12 @@ class JudgeScreen(DeskScreen):
         Binding("i", "accept('a', False)", "A not", show=False),
         Binding("j", "accept('b', True)", "B ok", show=False),
         Binding("k", "accept('b', False)", "B not", show=False),
-        *(
-            Binding(str(step), f"prefer({step})", choice.words, show=False)
-            for step, choice in CHOICES.items()
-        ),
+        *(Binding(str(step), f"prefer({step})", show=False) for step in range(1, MOST_CHOICES + 1)),
         Binding("enter,n,space", "next", "Next"),
         Binding("s", "skip", "Skip"),
         Binding("f", "flag", "Flag"),
         Binding("c", "comment", "Comment"),
+        Binding("v", "guidelines", "Guidelines"),
         Binding("backspace", "undo", "Undo"),
         Binding("escape,q", "app.pop_screen", "Back"),
     ]
@@ -156,13 +153,14 @@ class JudgeScreen(DeskScreen):
 
     def _verdict_lines(self) -> Sequence[str]:
         if self.state != "voted":
-            return KEYS
+            return (KEYS, *self.data.protocol.key_lines)
         vote = self._history[-1][1]
         voted = f"your vote: {vote.choice.words if vote else ''}"
         if self._authors is None:
             return [f"{voted} · Enter next, Backspace undo"]
         authors = self._authors
-        return [voted, f"A: {one_line(authors.author_a)}", f"B: {one_line(authors.author_b)}"]
+        names = [f"A: {one_line(authors.author_a)}", f"B: {one_line(authors.author_b)}"]
+        return [voted, *names, *([authors.standing] if authors.standing else [])]
 
     def action_accept(self, side: str, is_acceptable: bool) -> None:  # noqa: FBT001 - Textual passes it by place
         """Say whether an answer is acceptable."""
@@ -172,7 +170,7 @@ class JudgeScreen(DeskScreen):
 
     def action_prefer(self, step: int) -> None:
         """Vote; the vote is saved before anything is revealed."""
-        if self.state != "judging" or self._texts is None:
+        if self.state != "judging" or self._texts is None or step not in self.data.protocol.choices:
             return
         vote = self._vote(step, self._texts)
         self._history.append((self._position, vote))
@@ -184,7 +182,7 @@ class JudgeScreen(DeskScreen):
         prompt = [(turn.role, turn.content) for turn in texts.prompt]
         return Vote(
             pair=self.pair,
-            choice=CHOICES[step],
+            choice=self.pair.protocol.choices[step],
             acceptable_a=self._acceptable["a"],
             acceptable_b=self._acceptable["b"],
             comment=self._comment,
@@ -215,7 +213,11 @@ class JudgeScreen(DeskScreen):
             self.set_status("")
             self._open(self._position + 1)
         elif self.state == "judging":
-            self.set_status("vote with 1 … 5, or skip with s")
+            self.set_status(f"vote with 1 … {len(self.data.protocol.choices)}, or skip with s")
+
+    def action_guidelines(self) -> None:
+        """Show what annotators are told."""
+        self.app.push_screen(GuidelinesScreen(self.data.protocol))
 
     def action_skip(self) -> None:
         """Leave this pair out of the queue."""

@@ -1,0 +1,146 @@
+"""An annotator's queue and standing, read from a store."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from store.named_sql import named_sql
+from store.selections import selection_named
+from tui.blind import BlindPair
+from tui.judging_queue import (
+    QueueSettings,
+    Standing,
+    Triple,
+    pairs_of_sets,
+    pairs_of_triples,
+    upright_of,
+    with_known,
+)
+from tui.store_pairs import StorePairs
+
+if TYPE_CHECKING:
+    from store.db import Reading, Store
+
+
+class StoreQueue:
+    """What one annotator is to judge, and how their votes stand among the others'."""
+
+    def __init__(self, store: "Store", annotator: str, settings: QueueSettings) -> None:
+        self._store = store
+        self._annotator = annotator
+        self._settings = settings
+        self._scale = settings.protocol.scale
+        self._standing = Standing()
+        self._followed_to = -1
+
+    def queue(self) -> list[BlindPair]:
+        """Pairs this annotator has neither judged nor skipped."""
+        pairs = self._candidates()
+        with self._store.read() as reading:
+            self._follow(reading)
+            known = self._known(reading)
+            skipped = _ids(reading, "skipped_pairs", {"annotator": self._annotator})
+            revealed = _ids(reading, "revealed_pairs", {"annotator": self._annotator, "scale": self._scale})
+        return [
+            replace(pair, was_revealed=pair.comparison_id in revealed)
+            for pair in with_known(pairs, known, self._annotator)
+            if pair.comparison_id not in skipped and self._key(pair) not in self._standing.mine
+        ]
+
+    def _candidates(self) -> list[BlindPair]:
+        if self._settings.pairs is not None:
+            return self._sided(_members(self._store, self._settings))
+        if self._settings.kind == "random":
+            return self._random()
+        name = "disagreements" if self._settings.kind == "disagreement" else "uncertain_pairs"
+        params = {"annotator": self._annotator} if self._settings.kind == "disagreement" else {}
+        with self._store.read() as reading:
+            found = reading.rows(named_sql("tui", name), params)
+        pairs = self._sided([(prompt, first, second) for prompt, first, second in found])
+        return (
+            pairs
+            if self._settings.kind == "uncertain"
+            else sorted(pairs, key=lambda pair: pair.comparison_id)
+        )
+
+    def _sided(self, found: list[Triple]) -> list[BlindPair]:
+        return pairs_of_triples(found, self._annotator, self._settings.protocol)
+
+    def _random(self) -> list[BlindPair]:
+        sets: dict[str, list[str]] = {}
+        for low, high in id_ranges():
+            with self._store.read() as reading:
+                found = reading.rows(named_sql("tui", "prompts_to_judge"), {"low": low, "high": high})
+            sets.update((str(prompt_id), responses) for prompt_id, responses in found)
+        who = {"annotator": self._annotator, "scale": self._scale}
+        with self._store.read() as reading:
+            judged = _ids(reading, "judged_prompts", who)
+            others = _ids(reading, "judged_by_others", who)
+        sets = {prompt_id: responses for prompt_id, responses in sets.items() if prompt_id not in judged}
+        return pairs_of_sets(sets, self._annotator, self._settings, others)
+
+    def _known(self, reading: "Reading") -> list[BlindPair]:
+        """The pairs with a known answer, which the standing is told."""
+        if self._settings.calibration is None:
+            return []
+        selection = selection_named(reading, self._settings.calibration, "pairs")
+        rows = reading.rows(
+            "SELECT CAST(prompt_id AS VARCHAR), CAST(chosen_id AS VARCHAR), CAST(rejected_id AS VARCHAR)"
+            " FROM selection_pairs WHERE selection_id = CAST(? AS UUID) ORDER BY ALL",
+            [selection.selection_id],
+        )
+        for row in rows:
+            key, answer = upright_of((row[0], row[1], row[2]), 1.0)
+            self._standing.known[key] = answer
+        pairs = self._sided([(row[0], row[1], row[2]) for row in rows])
+        return sorted(pairs, key=lambda pair: pair.comparison_id)
+
+    def _key(self, pair: BlindPair) -> tuple[str, ...]:
+        return upright_of(triple_of(pair), 0.0)[0]
+
+    def take(self, pair: BlindPair, margin: float | None) -> None:
+        """Note a vote of this session; None takes it back."""
+        self._standing.take(triple_of(pair), margin)
+
+    def progress(self) -> str:
+        """How the annotator stands, with what others voted meanwhile."""
+        with self._store.read() as reading:
+            self._follow(reading)
+        return self._standing.words()
+
+    def _follow(self, reading: "Reading") -> None:
+        """Take newer votes in; this session's own are known before the store has them."""
+        is_first = self._followed_to < 0
+        found = reading.rows(
+            named_sql("tui", "annotators_votes"), {"scale": self._scale, "after": self._followed_to}
+        )
+        for _, prompt_id, first, second, labeler, margin in found:
+            if labeler != self._annotator:
+                self._standing.take((prompt_id, first, second), margin, labeler)
+            elif is_first:
+                self._standing.take((prompt_id, first, second), margin)
+        self._followed_to = reading.version
+
+
+def triple_of(pair: BlindPair) -> Triple:
+    """A pair without its sides' names."""
+    return pair.prompt_id, pair.response_a_id, pair.response_b_id
+
+
+def _members(store: "Store", settings: QueueSettings) -> list[Triple]:
+    assert settings.pairs is not None
+    pairs = StorePairs(store)
+    try:
+        return pairs.members(settings.pairs)
+    finally:
+        pairs.close()
+
+
+def _ids(reading: "Reading", query: str, params: dict[str, str]) -> set[str]:
+    return {str(row[0]) for row in reading.rows(named_sql("tui", query), params)}
+
+
+def id_ranges() -> list[tuple[str, str]]:
+    """The ids in four ranges, so that no turn is long."""
+    quarters = ("0123", "4567", "89ab", "cdef")
+    rest, last = "0000000-0000-0000-0000-000000000000", "fffffff-ffff-ffff-ffff-ffffffffffff"
+    return [(quarter[0] + rest, quarter[-1] + last) for quarter in quarters]
