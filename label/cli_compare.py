@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import click
 
 from label.cli_in_batches import InBatches, batch_options, run_in_batches
-from label.cli_models import Asking, canary_words, model_options
+from label.cli_models import Asking, canary_words, echo_costs, model_options
 from label.cli_pairing import pairing_options
 from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
@@ -282,11 +282,7 @@ def _echo_forecast(expected: "CompareForecast", price: "PriceTag") -> None:
     )
     if expected.pending:
         echo(f"{expected.pending} more are left out: their requests are in an open batch")
-    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
-    echo(
-        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
-        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
-    )
+    echo_costs(expected, price)
 
 
 COMMANDS = (compare,)

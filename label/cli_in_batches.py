@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from label.cli_batch import batch_table, collect_and_echo, settle_option, wait_batch_option
+from label.cli_models import echo_costs
 from store.console import AnyCommand, echo, echo_json, note, with_options
 from store.errors import BadSettings
 
@@ -126,11 +127,7 @@ def _echo_forecast(expected: "BatchForecast", price: "PriceTag", *, as_json: boo
         f"{sum(fates.values())} requests: {fates['reused']} labelled already, {fates['answered']} answered,"
         f" {fates['pending']} in an open batch; {fates['asked']} calls in {_batches(expected.batches)}"
     )
-    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
-    echo(
-        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
-        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
-    )
+    echo_costs(expected, price)
 
 
 def _batches(count: int) -> str:

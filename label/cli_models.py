@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from store.console import AnyCommand, with_options
+from store.console import AnyCommand, echo, with_options
 from store.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -91,6 +91,35 @@ class Asking:
             tpm=configured.tpm if self.tpm is None else self.tpm,
             concurrency=configured.concurrency if self.concurrency is None else self.concurrency,
         )
+
+
+class Costs(Protocol):
+    """What a run would take, as a dry run expects it."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Expected."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Expected."""
+
+    @property
+    def cost_usd(self) -> float:
+        """Expected."""
+
+    @property
+    def cost_usd_at_most(self) -> float:
+        """In the worst case, without repairs."""
+
+
+def echo_costs(expected: Costs, price: "PriceTag") -> None:
+    """The tokens and the money that a run would take, and the price they are reckoned by."""
+    echo(f"about {expected.prompt_tokens:,} prompt and {expected.completion_tokens:,} reply tokens")
+    echo(
+        f"about ${expected.cost_usd:.4f}, at most ${expected.cost_usd_at_most:.4f} before repairs"
+        f" (${price.input:g} in, ${price.output:g} out per million tokens, {price.source}, {price.date})"
+    )
 
 
 def canary_words(count: int) -> str:

@@ -15,8 +15,10 @@ from label.comparison_job import CompareSettings, ComparisonJob, new_tally, ques
 from label.comparison_tally import CompareTally
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
-from label.judge import EXPECTED_TOKENS_PER_BYTE, REASONS_SHOWN, ending_on_sigterm, labeler_of
+from label.engine.sigterm import ending_on_sigterm
+from label.judge import EXPECTED_TOKENS_PER_BYTE, labeler_of
 from label.pairing import Pair, plan_pairs
+from label.reasons import commonest
 from label.verdict import VERDICT_PARSER
 from store.errors import MissingExtra
 from store.runs import run_of
@@ -59,7 +61,7 @@ class CompareReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for orders without a verdict, with their counts."""
-        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.tally.reasons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.pair_prompt import PAIR_LABEL, PAIR_REFERENCE, pair_prompt
 from label.pairing import Orders, Pair, Pairing, Split
-from label.rating_job import REASON_CHARACTERS, UNPARSED_WATCHED
+from label.rating_job import UNPARSED_WATCHED
 from label.scales import scale_of
 from label.stored_verdicts import Side, Verdict, merge_orders
 from label.turns import stored_completions
@@ -304,7 +304,7 @@ class ComparisonJob:
         self.tally.answered += 1
         if opinion.signed_margin is not None:
             return
-        self.tally.note_reason(f"{opinion.state}: {opinion.explanation}"[:REASON_CHARACTERS])
+        self.tally.note_reason(f"{opinion.state}: {opinion.explanation}")
         self.tally.unparsed += opinion.state == "unparsed"
         answered, unparsed = self.tally.answered, self.tally.unparsed
         if answered <= UNPARSED_WATCHED and unparsed > self._settings.max_unparsed * UNPARSED_WATCHED:

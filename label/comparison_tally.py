@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from label.canary_job import CanaryTally
 from label.engine.calls import Completion
 from label.pairing import Split
-from label.rating_job import REASONS_KEPT
+from label.reasons import note_reason
 from label.scales import Scale
 from label.stored_verdicts import DECIDED, Merged
 
@@ -121,9 +121,8 @@ class CompareTally:
         self.unanswered += not is_pending
 
     def note_reason(self, why: str) -> None:
-        """Count a reason; past a thousand different ones, new ones are not kept."""
-        if why in self.reasons or len(self.reasons) < REASONS_KEPT:
-            self.reasons[why] += 1
+        """Count a reason."""
+        note_reason(self.reasons, why)
 
     def pay(self, completion: Completion) -> None:
         """Add what a completion cost."""

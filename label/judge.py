@@ -5,10 +5,7 @@ over its turns. A turn shared by several conversations is one message and is ask
 """
 
 import asyncio
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +13,11 @@ from label.canary_job import rating_requests
 from label.chat import STAND_IN, ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
+from label.engine.sigterm import ending_on_sigterm
 from label.parse import PARSER_VERSION
 from label.rating_job import JudgeSettings, RatingJob, Tally, questions_of, read_windows
 from label.rating_scales import RatingScale, scales_of
+from label.reasons import commonest
 from label.trust.rating_habits import RatingHabits, read_habits
 from label.turns import ConversationTurns, Question, Window, planned
 from store.named_sql import named_sql
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 EXPECTED_TOKENS_PER_BYTE = 0.25
 EXPECTED_COMPLETION_TOKENS = 200
-REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class JudgeReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for turns without a rating, with their counts."""
-        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.tally.reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +161,6 @@ def judge_store(
             habits = read_habits(reading, labeler, [scale.template for scale in scales])
         finish(run, job.tally, habits)
     return JudgeReport(run.run_id, labeler, job.tally, classes, habits, draws)
-
-
-@contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: asyncio ends its tasks in order, none is hit in the middle of a step."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def forecast(store: "Store", model: ChatModel, price: PriceTag, settings: JudgeSettings) -> Forecast:

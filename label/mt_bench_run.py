@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from label.chat import ChatModel
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
-from label.judge import Forecast, ending_on_sigterm, finish, forecast_of, labeler_of, stored_settings
+from label.engine.sigterm import ending_on_sigterm
+from label.judge import Forecast, finish, forecast_of, labeler_of, stored_settings
 from label.measures import Resampling
 from label.mt_bench import (
     REFERENCED,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from label.compared import Known, windows
 from label.comparison_job import IDENTICAL
 from label.comparison_tally import CompareTally
-from label.judge import REASONS_SHOWN
 from label.pairing import Pair, Pairing, Split, plan_pairs
 from label.preference_model import PAIR_FORMAT, Odds, PreferenceModel, signed_as
-from label.rating_job import REASON_CHARACTERS
+from label.reasons import commonest
 from label.scales import LOGPROB
 from label.stored_verdicts import Side, Verdict, merge_orders
 from label.weighed_pairs import PreferWindow, Showing, is_known, read_by, read_window
@@ -59,7 +58,7 @@ class PreferReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for orders without a verdict, with their counts."""
-        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.tally.reasons)
 
 
 def new_tally() -> CompareTally:
@@ -141,7 +140,7 @@ class PreferJob:
         for showings, odds in self._found(window):
             self._run.journal.append("comparisons", [self._row(one, odds) for one in showings])
             if odds.why and odds.first is None:
-                self._tally.note_reason(f"{odds.state}: {odds.why}"[:REASON_CHARACTERS])
+                self._tally.note_reason(f"{odds.state}: {odds.why}")
             for one in showings:
                 known[one.comparison_id] = Known(_state(odds), _margin(odds))
                 if is_known(waiting[one.pair], known):

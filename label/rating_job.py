@@ -19,6 +19,7 @@ from label.engine.prices import PriceTag
 from label.outcome import RATING_STATES, Outcome, outcome_of
 from label.parse import PARSER_VERSION
 from label.rating_scales import OVERALL, scales_of
+from label.reasons import note_reason
 from label.render import judge_prompt
 from label.turns import (
     ConversationTurns,
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 TEMPLATE = OVERALL.template
 UNPARSED_WATCHED = 200
 """Replies at the start of a run over which the share of unreadable ones is watched."""
-
-REASONS_KEPT = 1000
-REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +123,8 @@ class Tally:
         self.unanswered += not is_pending
 
     def note_reason(self, why: str) -> None:
-        """Count a reason; past a thousand different ones, new ones are not kept."""
-        if why in self.reasons or len(self.reasons) < REASONS_KEPT:
-            self.reasons[why] += 1
+        """Count a reason."""
+        note_reason(self.reasons, why)
 
     def pay(self, completion: Completion) -> None:
         """Add what a completion cost."""
@@ -312,7 +309,7 @@ class RatingJob:
     def _count(self, outcome: Outcome, caller: Caller) -> None:
         self.tally.fresh[outcome.state] += 1
         if outcome.state != "done":
-            self.tally.note_reason(f"{outcome.state}: {outcome.explanation}"[:REASON_CHARACTERS])
+            self.tally.note_reason(f"{outcome.state}: {outcome.explanation}")
         self._say_progress()
         answered = self.tally.fresh.total()
         unparsed = self.tally.fresh["unparsed"]

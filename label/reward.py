@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from label.exchange import read_exchanges
-from label.judge import REASONS_SHOWN
-from label.rating_job import REASON_CHARACTERS, REASONS_KEPT
+from label.reasons import commonest, note_reason
 from label.reward_model import Reward, RewardModel, reward_model_name
 from label.scoring_plan import Ids, Scope, ScoringPlan, plan_scoring
 from store.runs import run_of
@@ -64,8 +63,8 @@ class RewardTally:
         self.fresh[reward.state] += 1
         self.truncated += reward.is_truncated
         self.n_tokens += reward.n_tokens or 0
-        if reward.why and (reward.why in self.reasons or len(self.reasons) < REASONS_KEPT):
-            self.reasons[reward.why[:REASON_CHARACTERS]] += 1
+        if reward.why:
+            note_reason(self.reasons, reward.why)
 
     def counts(self) -> dict[str, object]:
         """The counts that a script reads; they add up to `requested` at the end of a finished run."""
@@ -103,7 +102,7 @@ class RewardReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for responses without a number, with their counts."""
-        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.tally.reasons)
 
 
 def score_store(

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from label.chat import STAND_IN
 from label.engine.clock import Clock, LoopClock
 from label.engine.prices import PriceTag
-from label.judge import REASONS_SHOWN, ending_on_sigterm
+from label.engine.sigterm import ending_on_sigterm
+from label.reasons import commonest
 from label.sampler import Sampler, Sampling
 from label.sampling_job import SampleSettings, SampleTally, SamplingJob
 from label.sampling_plan import Draws, Plan, plan_draws, read_windows
@@ -83,7 +84,7 @@ class SampleReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for draws that were not made, with their counts."""
-        return [f"{count} × {why}" for why, count in self.tally.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.tally.reasons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from label.engine.budget import Budget
 from label.engine.clock import Clock
 from label.engine.durable import GroupCommit
 from label.engine.prices import PriceTag
+from label.reasons import note_reason
 from label.sampler import Ask, Drawn, Reply, Sampler
 from label.sampling_plan import Plan, Prompt, PromptChoice, read_windows
 from store.errors import PreferablyError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from store.runs import Run
 
 SAMPLE_STATES = ("done", "unparsed", "refused", "blocked", "failed")
-REASONS_KEPT = 1000
-REASON_CHARACTERS = 200
 NO_ANSWER = "the prompt ends with the assistant's turn, and there is nothing to answer"
 
 
@@ -95,9 +94,8 @@ class SampleTally:
         }
 
     def note_reason(self, why: str, count: int) -> None:
-        """Count a reason; past a thousand different ones, new ones are not kept."""
-        if why in self.reasons or len(self.reasons) < REASONS_KEPT:
-            self.reasons[why] += count
+        """Count a reason."""
+        note_reason(self.reasons, why, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +230,12 @@ class SamplingJob:
             self.tally.finish_reasons[drawn.finish_reason] += 1
         else:
             self.tally.fresh[refused.state] += 1
-            self.tally.note_reason(f"{refused.state}: {refused.reason}"[:REASON_CHARACTERS], 1)
+            self.tally.note_reason(f"{refused.state}: {refused.reason}", 1)
 
     async def _reject(self, prompt: Prompt, ask: Ask, state: str, reason: str, commit: GroupCommit) -> None:
         await commit.record_all(self._reject_rows(prompt, ask, state, reason))
         self.tally.fresh[state] += ask.n
-        self.tally.note_reason(f"{state}: {reason}"[:REASON_CHARACTERS], ask.n)
+        self.tally.note_reason(f"{state}: {reason}", ask.n)
         self._say_progress(ask.n)
 
     def _say_progress(self, draws: int) -> None:

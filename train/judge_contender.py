@@ -15,7 +15,7 @@ from label.engine.clock import LoopClock
 from label.engine.durable import GroupCommit
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
-from label.judge import ending_on_sigterm
+from label.engine.sigterm import ending_on_sigterm
 from label.pair_prompt import show_pair
 from label.preference_model import Contest
 from label.stored_verdicts import sign

@@ -14,8 +14,9 @@ from label.batches.submit import PATIENCE, Courier, Patience, progress_columns
 from label.chat import CallError, ChatModel
 from label.engine.clock import Clock
 from label.engine.prices import PriceTag
-from label.judge import ending_on_sigterm
+from label.engine.sigterm import ending_on_sigterm
 from label.rating_job import JudgeSettings
+from label.reasons import commonest
 from store.db import Store
 from store.errors import PreferablyError, TryLater, UnknownName
 from store.runs import run_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from store.console import Advance
     from store.runs import Run
 
-REASONS_SHOWN = 3
 POLL_S = 30.0
 """How long between two looks at batches that somebody waits for."""
 
@@ -62,7 +62,7 @@ class CollectReport:
 
     def reasons(self) -> list[str]:
         """The most frequent reasons for requests without an answer, with their counts."""
-        return [f"{count} × {why}" for why, count in self.taken.reasons.most_common(REASONS_SHOWN)]
+        return commonest(self.taken.reasons)
 
 
 def refresh_batches(store: Store, patience: Patience = PATIENCE) -> tuple[list[Batch], list[str]]:

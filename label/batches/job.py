@@ -25,7 +25,8 @@ from label.batches.submit import PATIENCE, Courier, Patience
 from label.chat import ChatModel, open_chat_model
 from label.comparison_job import CompareSettings, question_of
 from label.engine.prices import PriceTag
-from label.judge import ending_on_sigterm, labeler_of, plan_turns
+from label.engine.sigterm import ending_on_sigterm
+from label.judge import labeler_of, plan_turns
 from label.pairing import plan_pairs
 from label.rating_job import JudgeSettings, questions_of
 from label.turns import known_completions

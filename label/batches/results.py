@@ -15,6 +15,7 @@ from label.chat import CallError, ChatReply
 from label.engine.calls import Attempts, completion_of, completion_row, paid_usd
 from label.engine.failures import classify
 from label.engine.prices import PriceTag
+from label.reasons import note_reason
 from store.ids import uuid_text
 from store.named_sql import named_sql
 from store.runs import utc_now
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from store.runs import Run
 
 RESULTS_AT_ONCE = 1000
-REASON_CHARACTERS = 200
 
 AGAIN = "again"
 """The state of a request that came back without an answer and may be asked again."""
@@ -62,7 +62,7 @@ class Taken:
         self.outcomes[end.state] += 1
         self.cost_usd += end.cost_usd
         if end.reason:
-            self.reasons[f"{end.state}: {end.reason}"[:REASON_CHARACTERS]] += 1
+            note_reason(self.reasons, f"{end.state}: {end.reason}")
         if end.attempts.reply is not None:
             self.prompt_tokens += end.attempts.reply.prompt_tokens or 0
             self.completion_tokens += end.attempts.reply.completion_tokens
@@ -179,7 +179,7 @@ def _close(run: "Run", batch: Batch, progress: BatchProgress) -> Taken:
     taken = Taken()
     if missing:
         taken.outcomes[AGAIN] = missing
-        taken.reasons[f"{AGAIN}: {why}"[:REASON_CHARACTERS]] = missing
+        note_reason(taken.reasons, f"{AGAIN}: {why}", missing)
     return taken
 
 
