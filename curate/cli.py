@@ -11,6 +11,7 @@ from curate import (
     cli_filter,
     cli_formats,
     cli_ingest,
+    cli_report,
     cli_stats,
 )
 from curate.cli_store import COMMANDS
@@ -40,6 +41,7 @@ for command in (
     cli_dedup.dedup,
     cli_blocks.blocks,
     *cli_choose.COMMANDS,
+    *cli_report.COMMANDS,
     *COMMANDS,
 ):
     cli.add_command(command)

@@ -73,7 +73,7 @@ def blocks(
     if dry_run:
         note("nothing was written")
     elif report.examples:
-        note(f"look at one with: curate show --diff {report.examples[0]}")
+        note(f"look at one, and what it became, with: curate show {report.examples[0]}")
 
 
 def _echo_report(report: "BlockReport", max_tokens: int) -> None:

@@ -52,7 +52,12 @@ def _about(reading: Reading, uuid: str) -> dict[str, object]:
             'c1-' || replace(CAST(derived_from AS VARCHAR), '-', '') AS derived_from,
             derived_step,
             (
-                SELECT 'c1-' || replace(CAST(min(later.conversation_id) AS VARCHAR), '-', '')
+                SELECT
+                    string_agg(
+                        'c1-' || replace(CAST(later.conversation_id AS VARCHAR), '-', ''), ', '
+                        ORDER BY CAST(regexp_extract(later.derived_step, ': (\\d+) of', 1) AS VARCHAR).lpad(9, '0'),
+                            later.conversation_id
+                    )
                 FROM conversations AS later
                 WHERE later.derived_from = all_conversations.conversation_id
             ) AS superseded_by

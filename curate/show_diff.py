@@ -53,7 +53,9 @@ def show_diff(store: Store, given: str) -> ConversationDiff:
             raise RequestError(f"{given} is not a conversation; only conversations are cleaned")
         chain = _chain(reading, found.uuid)
         if len(chain) < 2:
-            raise RequestError(f"{given} was never changed; see it with: curate show {given}")
+            raise RequestError(
+                f"{given} was never cleaned; see it, and what it was cut into, with: curate show {given}"
+            )
         first, last = chain[0][0], chain[-1][0]
         before = messages_of(reading, path_of_conversation(reading, first))
         after = messages_of(reading, path_of_conversation(reading, last))
@@ -74,12 +76,16 @@ def _turns(before: tuple[ShownMessage, ...], after: tuple[ShownMessage, ...]) ->
 
 
 def _chain(reading: Reading, uuid: str) -> list[tuple[str, str]]:
-    """(conversation, the step that made it) from the record to the newest made of it, by way of UUID."""
+    """(conversation, the step that cleaned it) from the first to the newest made of it, by way of UUID.
+
+    Cutting into blocks ends a chain on either side: its turns are elsewhere, not otherwise.
+    """
     back = [(uuid, "")]
     while True:
         rows = reading.rows(
             "SELECT CAST(derived_from AS VARCHAR), derived_step FROM conversations"
-            " WHERE conversation_id = CAST(? AS UUID) AND derived_from IS NOT NULL",
+            " WHERE conversation_id = CAST(? AS UUID) AND derived_from IS NOT NULL"
+            " AND derived_step NOT LIKE 'blocks/%'",
             [back[0][0]],
         )
         if not rows:
@@ -89,7 +95,8 @@ def _chain(reading: Reading, uuid: str) -> list[tuple[str, str]]:
     while True:
         rows = reading.rows(
             "SELECT CAST(conversation_id AS VARCHAR), derived_step FROM conversations"
-            " WHERE derived_from = CAST(? AS UUID) ORDER BY version DESC, conversation_id LIMIT 1",
+            " WHERE derived_from = CAST(? AS UUID) AND derived_step NOT LIKE 'blocks/%'"
+            " ORDER BY version DESC, conversation_id LIMIT 1",
             [back[-1][0]],
         )
         if not rows:

@@ -155,15 +155,22 @@ def measure(store: "Store", tokenizer: Path | None = None) -> Stats:
     Raises MissingExtra without transformers, BadInput where there is no tokenizer.
     """
     with store.read() as reading:
-        unit = measure_texts(reading, tokenizer)
-        reading.con.execute(MEASURE_TURNS)
-        reading.con.execute(MEASURE_CONVERSATIONS)
-        sources = _groups(reading, BY_SOURCE, MODELS_BY_SOURCE)
-        classes = _groups(reading, BY_CLASS, MODELS_BY_CLASS)
+        unit = prepare(reading, tokenizer)
+        sources = groups(reading, BY_SOURCE, MODELS_BY_SOURCE)
+        classes = groups(reading, BY_CLASS, MODELS_BY_CLASS)
     return Stats(unit, sources, classes)
 
 
-def _groups(reading: "Reading", measures: str, labels: str) -> list[Group]:
+def prepare(reading: "Reading", tokenizer: Path | None) -> Unit:
+    """Make the tables `turns` and `measured` for the rest of the turn."""
+    unit = measure_texts(reading, tokenizer)
+    reading.con.execute(MEASURE_TURNS)
+    reading.con.execute(MEASURE_CONVERSATIONS)
+    return unit
+
+
+def groups(reading: "Reading", measures: str, labels: str) -> list[Group]:
+    """One line a source or class, once the tables are prepared."""
     models: dict[str, list[tuple[str, int]]] = {}
     for name, model, count in reading.rows(labels):
         models.setdefault(name, []).append((model, count))

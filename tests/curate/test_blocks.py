@@ -17,6 +17,7 @@ from store.chat_format import ChatFormat
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, UnknownName
+from store.ids import to_text
 from store.verify import verify
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -213,5 +214,16 @@ def test_the_command_says_what_came_of_it(
     assert report["seen"] == report["unchanged"] + report["cut"] == 5
     assert run_command(cli, words) == 0
     assert "1 unchanged, 4 cut into" in capsys.readouterr().out
+    with store.read() as reading:
+        [(id_,)] = reading.rows(
+            "SELECT CAST(conversation_id AS VARCHAR) FROM conversations"
+            " WHERE external_id = 'rounds' AND derived_from IS NULL"
+        )
+    given = to_text("c1", id_)
+    assert run_command(cli, ["show", given, "--store", str(store.path), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)["about"]["superseded_by"].split(", ")
+    assert len(made) == len(current(store)["rounds"])
+    assert run_command(cli, ["show", "--diff", given, "--store", str(store.path)]) == 2
+    assert "what it was cut into, with: curate show" in capsys.readouterr().err
     assert run_command(cli, [*words[:2], str(store.path), *words[3:]]) == 2
     assert "holds a tokenizer" in capsys.readouterr().err
