@@ -2,17 +2,24 @@
 
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
+from textual import on
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 from textual.worker import WorkType
 
+from store.runs import utc_now
 from tui.browse_data import BrowseData
+from tui.commands import PlaceCommands
 from tui.desk import Desk
-from tui.events import StoreChanged
+from tui.events import StoreChanged, TextTaken
+from tui.outside import page
 from tui.query import Filter
 from tui.review_data import News, ReviewData
 from tui.screens.conversations import ConversationsScreen
@@ -32,10 +39,11 @@ class ReviewApp(Desk):
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "review"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {PlaceCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+s", "save_picture", "Screenshot", show=False),
     ]
 
     def __init__(
@@ -107,6 +115,30 @@ class ReviewApp(Desk):
             self.pop_screen()
         if (make := PLACES[place].make) is not None:
             self.push_screen(make())
+
+    @on(TextTaken)
+    def take_text(self, event: TextTaken) -> None:
+        """Copy a text by OSC 52, or open it in the pager."""
+        if event.use == "copy":
+            self.copy_to_clipboard(event.text)
+            self.tell(f"✓ {len(event.text):,} characters copied, if the terminal takes them")
+            return
+        try:
+            with self.suspend():
+                fault = page(event.text)
+        except SuspendNotSupported:
+            fault = "this terminal cannot be handed to a pager"
+        self.tell(f"✗ {fault}" if fault else "")
+
+    def action_save_picture(self) -> None:
+        """Save the screen as an SVG file in the working directory."""
+        name = f"review-{utc_now():%Y%m%dT%H%M%S}.svg"
+        try:
+            self.save_screenshot(name, path=".")
+        except OSError as error:
+            self.tell(f"✗ {error}")
+        else:
+            self.tell(f"✓ saved as {name}")
 
     def action_help(self) -> None:
         """Show what the keys do."""

@@ -134,3 +134,12 @@ class TextsArrived(Event):
     def __init__(self, view: TextsView) -> None:
         super().__init__()
         self.view = view
+
+
+class TextTaken(Event):
+    """A text to copy (`copy`) or to open in the pager (`page`); it is cleaned."""
+
+    def __init__(self, text: str, use: str) -> None:
+        super().__init__()
+        self.text = text
+        self.use = use

@@ -152,6 +152,21 @@ def test_every_text_on_every_screen_has_enough_contrast_in_both_themes(fake, bro
     driving(fake, steps, browse=browse)
 
 
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_the_palette_has_enough_contrast(fake, driving, looking, theme):
+    async def steps(pilot):
+        pilot.app.theme = theme.name
+        await looking.press(pilot, "ctrl+p")
+        for keys in ((), ("down",), ("p", "r", "o")):
+            await looking.press(pilot, *keys)
+            for _ in range(5):
+                await pilot.pause(0.1)
+            assert "Prompts" in looking.frame(pilot.app)
+            assert poor_pairs(looking.strips(pilot.app)) == set(), keys
+
+    driving(fake, steps)
+
+
 def test_a_key_changes_between_dark_and_light(fake, driving, looking):
     async def steps(pilot):
         await looking.press(pilot, "t")

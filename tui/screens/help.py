@@ -13,7 +13,9 @@ from tui.text import clean
 
 TEXT = """\
 Everywhere        ? this page · g go to another screen · t dark or light
+                  Ctrl+p every command by name · Ctrl+s save a screenshot
                   Ctrl+q leave (waits for saves)
+                  in a text: y copy it · o open it in $PAGER
 
 Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
   / filter        class:GPT4  source:forum*  rating<5  rating:3..7

@@ -13,7 +13,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.text import wrap
+from tui.events import TextTaken
+from tui.text import clean, wrap
 
 SHOWN_CHARACTERS = 200_000
 """Characters of one turn laid out before `m` asks for more."""
@@ -47,6 +48,8 @@ class Transcript(ScrollView, can_focus=True):
         Binding("right_square_bracket", "jump(1)", "Next turn", show=False),
         Binding("left_square_bracket", "jump(-1)", "Previous turn", show=False),
         Binding("m", "more", "More of a long turn", show=False),
+        Binding("y", "take('copy')", "Copy", show=False),
+        Binding("o", "take('page')", "Pager", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "transcript--user",
@@ -134,6 +137,11 @@ class Transcript(ScrollView, can_focus=True):
         """Go to the end."""
         self._take(self._source)
         self.scroll_to(y=len(self._lines), animate=False, immediate=True)
+
+    def action_take(self, use: str) -> None:
+        """Copy the text at the top of the window, or open it in the pager."""
+        if self._blocks:
+            self.post_message(TextTaken(clean(self._blocks[self._block_at_top()].text), use))
 
     def action_more(self) -> None:
         """Show ten times as much of the long turns."""
