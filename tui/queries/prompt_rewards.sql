@@ -1,9 +1,16 @@
--- Best and worst reward of each prompt by the model that scored most of its responses.
-SELECT CAST(prompt_id AS VARCHAR) AS id, max(value) AS best, min(value) AS worst
+-- Best and worst reward of each prompt by the model that scored most of its responses; of each response the latest.
+SELECT id, max(value) AS best, min(value) AS worst
 FROM (
-    SELECT prompt_id, reward_model, revision, response_id, value, count(*) OVER (PARTITION BY prompt_id, reward_model) AS n
-    FROM current_rewards
-    WHERE prompt_id IN (SELECT unnest($ids::UUID[])) AND state = 'done'
+    SELECT
+        CAST(prompt_id AS VARCHAR) AS id,
+        reward_model,
+        response_id,
+        arg_max_null(value, version * 1048576 + seq) AS value,
+        arg_max_null(state, version * 1048576 + seq) AS state
+    FROM rewards
+    WHERE prompt_id IN (SELECT unnest($ids::UUID[]))
+    GROUP BY prompt_id, reward_model, revision, response_id
 )
-GROUP BY prompt_id, reward_model
-QUALIFY row_number() OVER (PARTITION BY prompt_id ORDER BY max(n) DESC, reward_model) = 1
+WHERE state = 'done'
+GROUP BY id, reward_model
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY count(*) DESC, reward_model) = 1
