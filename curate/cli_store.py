@@ -300,7 +300,7 @@ Examples:
   curate decisions --restore c1-8f3a21 --reason "a joke, not a refusal"
 """,
 )
-@click.option("--verdict", type=click.Choice(["keep", "drop"]), help="Only these.")
+@click.option("--verdict", type=click.Choice(["keep", "drop", "undecided"]), help="Only these.")
 @click.option("--by", metavar="WHO", help="Only those of a person, or of a rule such as filter:refusal.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="List at most N."

@@ -69,8 +69,10 @@ class Encoder:
     def _loaded(self) -> tuple[Any, Any, int]:
         try:
             from transformers import AutoModel, AutoTokenizer
+            from transformers.utils import logging
         except ImportError as error:
             raise MissingExtra.of("transformers", "local") from error
+        logging.disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         model = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True).eval()
         told = self._said("sentence_bert_config.json").get("max_seq_length") or MAX_TOKENS

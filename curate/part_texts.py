@@ -46,8 +46,12 @@ class TextPiece:
     """Where each message begins in DATA, with the end of the last."""
     bounds: "Places"
     """Conversation i has the messages from `bounds[i]` to `bounds[i + 1]`."""
-    rows: "Places"
-    """The messages' places in the store."""
+    positions: "Places"
+    """Which turn of its conversation each message is, from 1."""
+
+    def message(self, i: int) -> str:
+        """The text of message i of the piece."""
+        return self.data[self.cuts[i] : self.cuts[i + 1]].tobytes().decode()
 
     def text(self, i: int) -> str:
         """The messages of conversation i, an empty line between them."""
@@ -60,33 +64,33 @@ def read_texts(store: "Store", ids: "Sequence[bytes]", numbers: "Places", part: 
     """PART of the conversations IDS[n] for each n of NUMBERS, in their order, in slices of about a megabyte."""
     for start in range(0, len(numbers), PIECE_CONVERSATIONS):
         asked = numbers[start : start + PIECE_CONVERSATIONS]
-        owners, rows = _paths(store, [ids[n] for n in asked], part)
+        owners, rows, positions = _paths(store, [ids[n] for n in asked], part)
         ends = np.searchsorted(owners, np.arange(len(asked)), side="right")
         first = 0
         while first < len(asked):
             done = int(ends[first - 1]) if first else 0
             last = max(first + 1, int(np.searchsorted(ends, done + PIECE_TURNS, side="right")))
-            bounds = np.concatenate([[done], ends[first:last]]) - done
-            yield from _slices(
-                _read(store, asked[first:last], rows[done : int(ends[last - 1])], bounds.astype(np.int64))
-            )
+            bounds = (np.concatenate([[done], ends[first:last]]) - done).astype(np.int64)
+            some = slice(done, int(ends[last - 1]))
+            data, cuts = _read(store, rows[some])
+            yield from _slices(TextPiece(asked[first:last], data, cuts, bounds, positions[some]))
             first = last
 
 
-def _paths(store: "Store", ids: Sequence[bytes], part: Part) -> "tuple[Places, Places]":
-    """(place in IDS, row in the store) of each message, in order."""
+def _paths(store: "Store", ids: Sequence[bytes], part: Part) -> "tuple[Places, Places, Places]":
+    """(place in IDS, row in the store, position) of each message, in order."""
     piece = pa.table({"id": uuid_array(ids), "number": pa.array(range(len(ids)), pa.int64())})
     with store.read() as reading:
         reading.con.register("piece", piece)
         found = reading.arrow(named_sql("curate", "part_paths"), {"roles": list(ROLES_OF[part])})
         reading.con.unregister("piece")
-    return found.column("number").to_numpy(), found.column("row").to_numpy()
+    number, row, position = (found.column(name).to_numpy() for name in ("number", "row", "position"))
+    return number, row, position
 
 
-def _read(store: "Store", numbers: "Places", rows: "Places", bounds: "Places") -> TextPiece:
+def _read(store: "Store", rows: "Places") -> "tuple[NDArray[np.uint8], Places]":
     if not len(rows):
-        nothing = np.zeros(1, dtype=np.int64)
-        return TextPiece(numbers, np.zeros(0, dtype=np.uint8), nothing, bounds, rows)
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
     with store.read() as reading:
         reading.con.register("piece", pa.table({"row": np.unique(rows)}))
         span = {"low": int(rows.min()), "high": int(rows.max())}
@@ -96,8 +100,7 @@ def _read(store: "Store", numbers: "Places", rows: "Places", bounds: "Places") -
     order = np.argsort(held)
     places = order[np.searchsorted(held[order], rows)]
     texts = found.column("content").cast(pa.large_string()).combine_chunks().take(pa.array(places))
-    data, cuts = text_buffer(texts)
-    return TextPiece(numbers, data, cuts, bounds, rows)
+    return text_buffer(texts)
 
 
 def _slices(piece: TextPiece) -> Iterator[TextPiece]:
@@ -112,6 +115,6 @@ def _slices(piece: TextPiece) -> Iterator[TextPiece]:
             piece.data,
             piece.cuts[low : high + 1],
             piece.bounds[first : last + 1] - low,
-            piece.rows[low:high],
+            piece.positions[low:high],
         )
         first = last

@@ -42,7 +42,10 @@ def run_query(
 
 
 def latest_decisions(store: Store, verdict: str | None, by: str | None, limit: int) -> list[dict[str, Any]]:
-    """The decisions in force, newest first; VERDICT keeps only `keep` or `drop`, BY those of one decider."""
+    """The decisions in force, newest first; BY keeps only those of one decider.
+
+    VERDICT keeps only `keep`, `drop` or, for what a rule flagged, `undecided`.
+    """
     with store.read() as reading:
         return reading.dicts(
             """
@@ -51,7 +54,8 @@ def latest_decisions(store: Store, verdict: str | None, by: str | None, limit: i
                     || replace(CAST(target_id AS VARCHAR), '-', '') AS target,
                 verdict, reason, decided_by, decided_at, evidence
             FROM latest_decisions
-            WHERE verdict <> 'undecided' AND coalesce(verdict = $verdict, $verdict IS NULL)
+            WHERE (verdict <> 'undecided' OR ($verdict = 'undecided' AND evidence IS NOT NULL))
+                AND coalesce(verdict = $verdict, $verdict IS NULL)
                 AND ($by IS NULL OR decided_by = $by OR split_part(decided_by, '/', 1) = $by)
             ORDER BY decided_at DESC, target
             LIMIT $limit

@@ -22,6 +22,7 @@ def test_every_benchmark_runs_and_prints_its_ratios(tmp_path: Path) -> None:
         "FastChat's way",
         "curate filter, the cheap filters",
         "curate dedup --near",
+        "curate decontaminate, word runs",
         "bench_labels",
         "bench_review",
         "bench_rank",

@@ -1,5 +1,5 @@
 -- The messages of some conversations that belong to a part, in order.
-SELECT places.number AS number, messages.rowid AS row
+SELECT places.number AS number, messages.rowid AS row, places.position AS position
 FROM (
     SELECT
         piece.number,
