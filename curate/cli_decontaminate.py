@@ -173,8 +173,11 @@ def _show(report: "DecontaminateReport", *, action: str, is_dry_run: bool, as_js
             ", ".join(f"{count} {method}" for method, count in one.by_method.items()),
         )
         for one in report.benchmarks
+        if one.conversations
     ]
-    echo(table(("benchmark", "items", "found", "conversations", "by"), rows))
+    if rows:
+        echo(table(("benchmark", "items", "found", "conversations", "by"), rows))
+    echo(f"of {len(report.benchmarks) - len(rows):,} other sets nothing was found")
     if is_dry_run:
         for id_, reason, evidence in report.examples:
             echo(f"  {id_}  {reason}  {evidence}")
