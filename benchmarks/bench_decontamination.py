@@ -125,7 +125,7 @@ def rephrased_table(folder: Path, encoder: Path | None) -> list[str]:
         "near, Jaccard .6": NearIndex(items, 0.6),
     }
     if encoder is not None:
-        ways["embedding, cosine .85"] = MeaningIndex(items, Encoder(encoder), 0.85)
+        ways["embedding, cosine .8"] = MeaningIndex(items, Encoder(encoder), 0.8)
     texts: dict[str, dict[tuple[str, int], str]] = {"verbatim": {}, "rephrased": {}, "Chinese": {}}
     for name in SUBJECTS:
         texts["verbatim"] |= {(name, i): text for i, text in enumerate(sets[name])}

@@ -61,9 +61,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, path_type=Path, file_okay=False),
     help="A model's folder, to find what is said in other words.",
 )
-@click.option(
-    "--cosine", type=click.FloatRange(0, 1), default=0.85, show_default=True, help="With --encoder."
-)
+@click.option("--cosine", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="With --encoder.")
 @click.option(
     "--allow", type=click.Path(exists=True, path_type=Path, dir_okay=False), help="A file of what is fine."
 )

@@ -61,7 +61,7 @@ class DecontaminateSettings:
     near: float | None = 0.6
     """The Jaccard index from which on a message is nearly an item's text; None not to look."""
     encoder: Path | None = None
-    cosine: float = 0.85
+    cosine: float = 0.8
     """From which on a message says what an item says."""
     allow: Path | None = None
     """A file of spans and items that are fine."""
