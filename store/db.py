@@ -8,7 +8,7 @@ makes one new version or, on any error, nothing at all.
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,7 +297,8 @@ def _version(engine: engines.Engine, run_id: str | None) -> Iterator[Writing]:
     except duckdb.TransactionException as error:
         raise StoreDamaged(f"the commit did not go through: {error}; repeat the command") from error
     except BaseException:
-        con.execute("ROLLBACK")
+        with suppress(duckdb.TransactionException):  # an interrupt may come when the commit is through
+            con.execute("ROLLBACK")
         raise
 
 

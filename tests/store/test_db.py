@@ -60,6 +60,13 @@ def test_an_error_inside_a_turn_leaves_nothing_behind(store: Store, mark_row: Ro
     assert marks(store) == 0
 
 
+def test_an_interrupt_that_comes_when_the_commit_is_through_stays_an_interrupt(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt), store.write() as writing:
+        writing.con.execute("COMMIT")
+        raise KeyboardInterrupt
+    assert marks(store) == 0
+
+
 def test_seq_counts_on_through_several_appends_of_one_version(store: Store, mark_row: Row) -> None:
     with store.write() as writing:
         writing.append("marks", [mark_row(1), mark_row(2)])
