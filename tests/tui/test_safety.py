@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.color import Color, ColorType
 
-from tui.review_data import Decision
+from tui.review_data import Decision, PairAuthors
 from tui.themes import DARK, LIGHT
 
 MARKUP = ("[/nope]", "[citation]", "[/INST]", "[bold]not bold[/bold]")
@@ -23,7 +23,7 @@ def poisoned(fake, nasty, a_conversation):
     )
     fake.conversations[0] = one
     fake.texts = {key: f"{nasty} {text}" for key, text in fake.texts.items()}
-    fake.pair_authors = lambda _pair: type("Authors", (), {"author_a": nasty, "author_b": nasty})()
+    fake.pair_authors = lambda _pair: PairAuthors(nasty, nasty, nasty)
     return fake
 
 
