@@ -1,8 +1,11 @@
 # Every target only calls a script, so that everything works without make too.
-.PHONY: demo test check bench help-texts golden clean
+.PHONY: demo papers test check bench help-texts golden clean
 
 demo: ## the main job, offline, on the example world
 	scripts/demo
+
+papers: ## the papers' orderings on the example world, three seeds, with plots
+	scripts/papers
 
 test: ## linters, types, import rules, help texts, the wheel, and every test
 	scripts/test
@@ -20,4 +23,4 @@ golden: ## write the golden files anew; the diff is the review
 	.venv/bin/python -m pytest -m "not slow" --rewrite-golden
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-vllm demo dist
+	rm -rf .venv .venv-vllm demo papers dist

@@ -96,7 +96,7 @@ def run_loop(loop: LoopSettings, rules: StopRules, run: RunCommand) -> LoopRepor
     """
     state = LoopState.at(loop.out)
     _run_steps(validation_steps(loop, 0), state, run)
-    iterates = [_iterate(loop, 0, {}, rules)]
+    iterates = [_iterate(loop, 0, {}, rules, state)]
     stopped = stop_reason(iterates, rules)
     while stopped is None:
         iteration = len(iterates)
@@ -104,7 +104,7 @@ def run_loop(loop: LoopSettings, rules: StopRules, run: RunCommand) -> LoopRepor
         if outcomes is None:
             stopped = f"iteration {iteration} found no pair"
             break
-        iterates.append(_iterate(loop, iteration, outcomes, rules))
+        iterates.append(_iterate(loop, iteration, outcomes, rules, state))
         stopped = stop_reason(iterates, rules)
     return LoopReport(iterates, stopped)
 
@@ -151,7 +151,11 @@ def _run_steps(steps: Iterable[LoopStep], state: LoopState, run: RunCommand) -> 
 
 
 def _iterate(
-    loop: LoopSettings, iterate: int, outcomes: Mapping[str, Mapping[str, Any]], rules: StopRules
+    loop: LoopSettings,
+    iterate: int,
+    outcomes: Mapping[str, Mapping[str, Any]],
+    rules: StopRules,
+    state: LoopState,
 ) -> Iterate:
     pairs, history = outcomes.get("pairs"), outcomes.get("history")
     figures = _validation(loop, iterate)
@@ -162,7 +166,7 @@ def _iterate(
         reward=figures["reward"],
         half_width=None if spread is None else 1.96 * spread / count**0.5,
         characters=figures["characters"],
-        kl=None if rules.max_kl is None else _kl(loop, iterate),
+        kl=None if rules.max_kl is None else _kl(loop, iterate, state),
         pairs=None if pairs is None else pairs["pairs"],
         history=None if history is None else history["pairs"],
         gap=None if pairs is None else pairs["audit"]["score_gap"].get("half"),
@@ -182,9 +186,16 @@ def _validation(loop: LoopSettings, iterate: int) -> dict[str, Any]:
     return figures
 
 
-def _kl(loop: LoopSettings, iterate: int) -> float:
+def _kl(loop: LoopSettings, iterate: int, state: LoopState) -> float:
+    """The divergence from iterate 0; what was estimated once is kept with the loop."""
     from train.divergence import kl_estimate
 
     if iterate == 0:
         return 0.0
-    return kl_estimate(Store(loop.store), loop.validated(iterate), loop.model_of(iterate), loop.model)
+    asked = (loop.validated(iterate), loop.model_of(iterate), loop.model)
+    step = LoopStep(iterate, "divergence", asked)
+    known = state.outcome_of(step)
+    if known is None:
+        known = {"kl": kl_estimate(Store(loop.store), *asked)}
+        state.add(step, known)
+    return float(known["kl"])
