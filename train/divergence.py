@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from label.exchange import Exchange, read_exchanges
+from label.model_folder import load_weights
 from store.db import Store
 from store.named_sql import named_sql
 from train.answer import saved_format
@@ -29,13 +30,9 @@ def kl_estimate(store: Store, policy: str, model: str, reference: str) -> float:
 def _log_likelihoods(folder: str, exchanges: Sequence[Exchange]) -> list[float]:
     """The log probability of each answer, its end of turn included, given the turns before."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     chat = saved_format(Path(folder))
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, trust_remote_code=False, use_safetensors=True, local_files_only=True
-    )
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    model, _ = load_weights("AutoModelForCausalLM", Path(folder), "float32")
     rows = [
         (encoded.input_ids, encoded.spans[-1])
         for encoded in chat.encode([chat.render(exchange.turns) for exchange in exchanges])
