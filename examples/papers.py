@@ -92,6 +92,11 @@ class Ordering:
         return (self.name, f"{self.difference:+.2f}", f"{sign} {self.margin:.2f}", verdict)
 
 
+def drawn_as(name: str, prompts: str, n: int) -> str:
+    """What draws are called: another number of them is another set, so that no figure depends on what ran before."""
+    return f"{name}, {n} on {prompts}"
+
+
 class Lab:
     """One seed: a folder with a store, and commands that run once."""
 
@@ -136,14 +141,14 @@ class Lab:
         """Draw N answers of the model NAME under PROMPTS and rate them."""
         sampled = ("--temperature", 0.7, "--max-new-tokens", 64, "--engine", "batch_size=256")
         folder = model or self.model(name)
-        policy = f"{name} on {prompts}"
+        policy = drawn_as(name, prompts, n)
         asked = ("--prompts", prompts, "--n", n, "--seed", self.seed)
         self.run("label", "sample", "--model", f"hf:{folder}", "--policy", policy, *asked, *sampled)
         self.run("label", "reward", "--model", "offline", "--from", "samples", "--policy", policy)
 
-    def curve(self, name: str, sizes: Sequence[int] = SIZES) -> dict[int, float]:
-        """n → what the best of n of NAME's answers to held-out questions is rated."""
-        policy = f"{name} on held-out"
+    def curve(self, name: str, n: int, sizes: Sequence[int]) -> dict[int, float]:
+        """Size → what the best of so many of NAME's N answers to held-out questions is rated."""
+        policy = drawn_as(name, "held-out", n)
         asked = ("--policy", policy, "--best-of", ",".join(map(str, sizes)), "--with-truncated")
         (curves,) = self.run("label", "rank", "--reward-model", "offline", *asked)["curves"]
         return {point["n"]: point["value"] for point in curves["best_of"]}
@@ -155,7 +160,7 @@ class Lab:
         with Store(self.store).read() as reading:
             rows = reading.rows(
                 "SELECT avg(length(content)) FROM samples JOIN messages ON message_id = response_id WHERE policy = ?",
-                [f"{name} on held-out"],
+                [drawn_as(name, "held-out", TABLE_DRAWS)],
             )
         return float(rows[0][0])
 
@@ -208,7 +213,7 @@ def openchat(lab: Lab, names: Sequence[str] = tuple(TABLE)) -> dict[str, float]:
         training = ("--model", lab.policy, "--from-scratch", *FROM_SCRATCH)
         lab.train("crlft", name, (*layout, *TABLE[name]), training)
         lab.draw(name, "held-out", TABLE_DRAWS)
-        found[name] = lab.curve(name, (1,))[1]
+        found[name] = lab.curve(name, TABLE_DRAWS, (1,))[1]
     return found
 
 
@@ -217,7 +222,7 @@ def chain(lab: Lab) -> dict[str, dict[int, float]]:
     openchat(lab, ["only SFT"])
     first = lab.model("only SFT")
     lab.draw("only SFT", "asked", CHAIN_DRAWS)
-    drawn = ("--policy", "only SFT on asked", "--reward-model", "offline")
+    drawn = ("--policy", drawn_as("only SFT", "asked", CHAIN_DRAWS), "--reward-model", "offline")
     rows = ("--tokenizer", first)
     lab.train("rsft", "RSFT", (*drawn, *rows), ("--model", first, *RSFT))
     lab.run("label", "pairs", "best-worst", *drawn)
@@ -225,20 +230,20 @@ def chain(lab: Lab) -> dict[str, dict[int, float]]:
     lab.train("dpo", "DPO", ("--pairs", "best-worst", *rows), told)
     for name in ("only SFT", "RSFT", "DPO"):
         lab.draw(name, "held-out", CHAIN_DRAWS)
-    return {name: lab.curve(name) for name in ("only SFT", "RSFT", "DPO")}
+    return {name: lab.curve(name, CHAIN_DRAWS, SIZES) for name in ("only SFT", "RSFT", "DPO")}
 
 
 def online(lab: Lab) -> dict[str, tuple[float, float]]:
     """RLHF Workflow: offline against iterated DPO, and the length penalty: name → rating, characters."""
     openchat(lab, ["only SFT"])
     first = lab.model("only SFT")
-    lab.draw("only SFT", "asked", 8)
-    drawn = ("--policy", "only SFT on asked", "--reward-model", "offline")
-    lab.run("label", "pairs", "offline", *drawn, "--candidates", 8)
+    lab.draw("only SFT", "asked", TABLE_DRAWS)
+    drawn = ("--policy", drawn_as("only SFT", "asked", TABLE_DRAWS), "--reward-model", "offline")
+    lab.run("label", "pairs", "offline", *drawn)
     told = ("--model", first, *DPO, "--steps", ITERATIONS * DPO_STEPS)
     lab.train("dpo", "offline DPO", ("--pairs", "offline", "--tokenizer", first), told)
     lab.draw("offline DPO", "held-out", TABLE_DRAWS)
-    found = {"offline DPO": (lab.curve("offline DPO", (1,))[1], lab.length("offline DPO"))}
+    found = {"offline DPO": (lab.curve("offline DPO", TABLE_DRAWS, (1,))[1], lab.length("offline DPO"))}
     for name, more in (("iterated DPO", ()), ("length penalty", ("--length-penalty", LENGTH_PENALTY))):
         slug = name.replace(" ", "-")
         asked = ("--prompts", "asked", "--validation", "held-out", "--iterations", ITERATIONS)
@@ -248,7 +253,7 @@ def online(lab: Lab) -> dict[str, tuple[float, float]]:
         lab.run("train", "iterate", slug, *common, training=training)
         last = lab.folder / slug / f"iteration-{ITERATIONS}" / "run" / "model"
         lab.draw(name, "held-out", TABLE_DRAWS, last)
-        found[name] = (lab.curve(name, (1,))[1], lab.length(name))
+        found[name] = (lab.curve(name, TABLE_DRAWS, (1,))[1], lab.length(name))
     return found
 
 
