@@ -17,6 +17,7 @@ from store.console import (
     table,
 )
 from store.errors import CheckFailed
+from train.cli_benchmarks import benchmarks
 from train.cli_evaluate import evaluate
 from train.cli_export import export
 from train.cli_iterate import iterate
@@ -126,5 +127,7 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
 
 for command in (export, run, evaluate, iterate):
     cli.add_command(command)
+
+evaluate.add_command(benchmarks)
 
 main = main_of(cli)
