@@ -27,8 +27,8 @@ for kind, most in ((resource.RLIMIT_CPU, {cpu_s}), (resource.RLIMIT_AS, {memory}
         resource.setrlimit(kind, (most, most))
     except (ValueError, OSError):
         pass  # a system that does not know the limit goes without it
-exec(compile(sys.argv[1], "program", "exec"), {{"__name__": "__main__"}})
-open(sys.argv[2], "w").close()
+exec(compile(open("program.py", "rb").read(), "program", "exec"), {{"__name__": "__main__"}})
+open(sys.argv[1], "w").close()
 """
 """What the child runs. It bounds itself: to do so between fork and exec crashes beside threads."""
 
@@ -38,8 +38,11 @@ def passes(program: str, cpu_s: int = CPU_S) -> bool:
     end = secrets.token_hex(8)
     launch = LAUNCH.format(cpu_s=cpu_s, memory=MEMORY_BYTES, file=FILE_BYTES)
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "program.py").write_bytes(
+            program.encode("utf-8", "replace")
+        )  # any text a model writes
         child = subprocess.Popen(
-            [sys.executable, "-I", "-c", launch, program, end],
+            [sys.executable, "-I", "-c", launch, end],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

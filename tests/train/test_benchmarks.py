@@ -186,6 +186,8 @@ def test_a_program_passes_only_if_it_reaches_its_end() -> None:
     assert passes("assert 1 + 1 == 2")
     assert not passes("assert 1 + 1 == 3")
     assert not passes("import sys; sys.exit(0)")
+    assert not passes("x = 1\0")
+    assert passes("#" * 200_000 + "\ud800")
     assert not passes("while True: pass", cpu_s=1)
 
 
