@@ -12,12 +12,11 @@ from store.chat_template import template_for
 from train.faults import Rules, Sight, row_faults
 from train.file_rows import Export, FilePair, FileRow, open_export
 from train.pair_faults import pair_faults
+from train.run_settings import FEW_SEQUENCES
 from train.shards import sha256_of
 from train.supervise import Supervised, supervise
 
 BATCH = 256
-FEW_SEQUENCES = 32
-"""Below about this many sequences a step, a class's weight partly cancels (OpenChat's own batches hold hundreds)."""
 BATCH_TOKENS = 200_000  # OpenChat, section 4.1: supervised tokens a step
 MAX_CUT_SHARE = 0.2
 """The share of rows cut at max_length above which an export is not good."""

@@ -18,6 +18,8 @@ MEANT_FOR = {
     "only_classes": ("crlft", "sft"),
     "only_sources": ("crlft", "sft"),
     "selection": ("crlft", "sft"),
+    "beta": ("crlft",),
+    "weights": ("crlft",),
     "no_reward": ("crlft",),
     "no_condition": ("crlft",),
     "refusals": ("crlft", "sft"),
@@ -34,6 +36,7 @@ SPELLED = {
     "only_classes": "--only-class",
     "only_sources": "--source",
     "reward_models": "--reward-model",
+    "weights": "--weight",
     "policies": "--policy",
 }
 
@@ -82,6 +85,14 @@ Examples:
     "--pairs", metavar="NAME", help="rm, pm, dpo, kto: the pairs of this selection; see `label pairs`."
 )
 @click.option("--part", metavar="PART", help="Only this part of the selection, such as train.")
+@click.option("--beta", type=float, metavar="B", help="crlft: weigh classes by exp(reward / B).")
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="CLASS=W",
+    help="crlft: a class's weight in this export alone.",
+)
 @click.option("--no-reward", is_flag=True, help="crlft: all weights 1 (OpenChat's ablation).")
 @click.option("--no-condition", is_flag=True, help="crlft: one condition for all (OpenChat's ablation).")
 @click.option(
@@ -191,6 +202,8 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
         if name not in MEANT_FOR[key]:
             spelled = SPELLED.get(key, "--" + key.replace("_", "-"))
             raise BadSettings(f"{spelled} is for {' and '.join(MEANT_FOR[key])}, not for {name}")
+    if "weights" in given:
+        given["weights"] = tuple(_weight(text) for text in given["weights"])
     common = {"part": options["part"], "control_tokens": options["control_tokens"]}
     if name in MEANT_FOR["pairs"]:
         if "pairs" not in given:
@@ -207,6 +220,14 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
     if given.get("refusals") == wrong:
         raise BadSettings(f"--refusals {wrong} is not for {name}; see: train export --help")
     return kind(**given, **common)
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, weight = text.rpartition("=")
+    try:
+        return name, float(weight)
+    except ValueError as error:
+        raise BadSettings(f"--weight is written CLASS=NUMBER, not {text!r}") from error
 
 
 def _print_export(report: "ExportReport", *, as_json: bool) -> None:

@@ -104,9 +104,14 @@ def run(
     """
     from train.launch import run_noted
     from train.loss_plot import loss_plot
-    from train.run_settings import RunFiles
+    from train.run_settings import FEW_SEQUENCES, RunFiles
 
     settings = _settings(recipe, str(model), options)
+    if recipe == "crlft" and settings.batch < FEW_SEQUENCES and not settings.packing:
+        note(
+            f"warning: {settings.batch} sequences a step are few: below about {FEW_SEQUENCES} the weights of the"
+            " classes partly cancel; use a larger batch"
+        )
     report = run_noted(store_path, data, out, settings)
     _print_run(report, as_json=as_json)
     if has_plot and not as_json and (drawn := loss_plot(RunFiles(out).metrics)) is not None:

@@ -5,7 +5,7 @@ work (steps, tokens, files) runs afterwards, and others can write meanwhile.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,13 +47,36 @@ class ClassCount:
     n_messages: int
     condition: str | None
     weight: float | None
+    reward: float | None
 
-    @property
-    def unusable(self) -> str | None:
-        """Why C-RLFT leaves the class out, None if it can take it: it has a condition and a weight."""
-        if self.condition is not None and self.weight is not None:
+    def reason_against(self, settings: CrlftSettings) -> str | None:
+        """Why C-RLFT leaves the class out, None if it can take it: it has a condition and a weight or a reward."""
+        if self.name in dict(settings.weights) and self.condition is not None:
+            return None
+        if settings.beta is not None and self.reward is None:
+            return "class unknown" if self.name == UNKNOWN_CLASS else "class without a reward"
+        if self.condition is not None and (self.weight is not None or settings.beta is not None):
             return None
         return "class unknown" if self.name == UNKNOWN_CLASS else "class without condition or weight"
+
+
+def weights_of(chosen: Mapping[str, ClassCount], settings: CrlftSettings) -> dict[str, float]:
+    """Class → weight: what the settings give it, exp(reward / beta), or the store's.
+
+    Only ratios matter to the loss, so that the largest exp(reward / beta) is made 1.
+    """
+    given = dict(settings.weights)
+    highest = max((one.reward for one in chosen.values() if one.reward is not None), default=0.0)
+    return {
+        name: given[name] if name in given else _weight(one, settings.beta, highest)
+        for name, one in chosen.items()
+    }
+
+
+def _weight(one: ClassCount, beta: float | None, highest: float) -> float:
+    if beta is None:
+        return one.weight or 0.0
+    return math.exp(((one.reward or 0.0) - highest) / beta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +134,8 @@ class Conversations:
     def _choose(self, tally: Tally) -> dict[str, ClassCount]:
         """The classes the rows are taken from, by name; all other conversations are counted as dropped."""
         known = {one.name for one in self.classes}
-        for name in self.settings.only_classes:
+        given = dict(self.settings.weights) if isinstance(self.settings, CrlftSettings) else {}
+        for name in (*self.settings.only_classes, *given):
             if name not in known:
                 raise UnknownName.of("class", name, known)
         count = tally.of("class")
@@ -122,7 +146,7 @@ class Conversations:
             if reason is not None:
                 count.dropped[reason] += one.n_conversations
             else:
-                chosen[one.name] = _checked(one)
+                chosen[one.name] = one
         if not chosen:
             raise BadSettings(_nothing_left(self.settings))
         return chosen
@@ -130,8 +154,8 @@ class Conversations:
     def _reason_against(self, one: ClassCount) -> str | None:
         if one.left_out is not None:
             return one.left_out
-        if isinstance(self.settings, CrlftSettings) and one.unusable is not None:
-            return one.unusable
+        if isinstance(self.settings, CrlftSettings) and (reason := one.reason_against(self.settings)):
+            return reason
         if self.settings.only_classes and one.name not in self.settings.only_classes:
             return "class not chosen"
         return None
@@ -141,11 +165,15 @@ class Conversations:
         settings = self.settings
         if not isinstance(settings, CrlftSettings):
             return dict.fromkeys(chosen, (None, 1.0))
-        heaviest = max(chosen.values(), key=lambda one: (one.weight or 0.0, one.name))
+        weights = weights_of(chosen, settings)
+        for name, weight in weights.items():
+            if not math.isfinite(weight) or weight < 0:
+                raise BadSettings(f"class {name!r} weighs {weight}; a weight is a number from 0 up")
+        heaviest = chosen[max(weights, key=lambda name: (weights[name], name))]
         return {
             name: (
                 heaviest.condition if settings.no_condition else one.condition,
-                1.0 if settings.no_reward else float(one.weight or 0.0),
+                1.0 if settings.no_reward else weights[name],
             )
             for name, one in chosen.items()
         }
@@ -156,6 +184,8 @@ def look_at_conversations(store: Store, settings: CrlftSettings | SftSettings) -
 
     Raises UnknownName for a source or a selection that does not exist.
     """
+    if isinstance(settings, CrlftSettings) and settings.beta is not None and not settings.beta > 0:
+        raise BadSettings("--beta is above 0")
     if settings.part is not None and settings.selection is None:
         raise BadSettings(f"--part {settings.part} is a part of a selection; name it with --selection")
     with store.read() as reading:
@@ -204,13 +234,6 @@ def _scope(settings: CrlftSettings | SftSettings, selection_id: str | None) -> d
         "selection": selection_id,
         "part": settings.part,
     }
-
-
-def _checked(one: ClassCount) -> ClassCount:
-    weight = one.weight or 0.0
-    if not math.isfinite(weight) or weight < 0:
-        raise BadSettings(f"class {one.name!r} weighs {one.weight}; a weight is a number from 0 up")
-    return one
 
 
 def _nothing_left(settings: CrlftSettings | SftSettings) -> str:

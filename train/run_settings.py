@@ -7,6 +7,9 @@ from typing import Any
 
 from store.errors import BadInput
 
+FEW_SEQUENCES = 32
+"""Below about this many sequences a step, a class's weight partly cancels (OpenChat's own batches hold hundreds)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -298,3 +299,31 @@ def test_rows_are_cut_into_shards(tmp_path: Path, rows: int, sizes: list[int]) -
     assert [shard.rows for shard in shards] == sizes
     lines = [line for shard in shards for line in (tmp_path / shard.name).read_text().splitlines()]
     assert [json.loads(line)["number"] for line in lines] == list(range(rows))
+
+
+def class_weights(report: ExportReport) -> dict[str, float]:
+    return {name: one["weight"] for name, one in manifest_of(report)["classes"].items()}
+
+
+def test_a_class_weighs_what_its_reward_says_and_only_ratios_count(
+    export: Export, mixed_store: Store
+) -> None:
+    row = {"condition": "GPT4", "weight": None, "patterns": ["gpt-4"], "name": "GPT4", "reward": 1.0}
+    other = {**row, "name": "GPT3", "condition": "GPT3", "reward": 0.0, "patterns": ["gpt-3.5*"]}
+    with mixed_store.write() as writing:
+        writing.append("source_classes", [row, other])
+    found = class_weights(export("a", beta=0.5))
+    assert found == pytest.approx({"GPT4": 1.0, "GPT3": math.exp(-2)})
+    with pytest.raises(BadSettings, match="no conversation has a class"):
+        export("b")
+    with pytest.raises(BadSettings, match="--beta is above 0"):
+        export("c", beta=0.0)
+
+
+def test_a_weight_holds_for_one_export_alone(export: Export) -> None:
+    assert class_weights(export("a", weights=(("GPT3", 0.3),))) == {"GPT3": 0.3, "GPT4": 1.0}
+    assert class_weights(export("b")) == {"GPT3": 0.1, "GPT4": 1.0}
+    with pytest.raises(UnknownName, match="did you mean 'GPT4'"):
+        export("c", weights=(("GPT5", 0.3),))
+    with pytest.raises(BadSettings, match="weighs -1"):
+        export("d", weights=(("GPT3", -1.0),))

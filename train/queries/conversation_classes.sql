@@ -6,7 +6,8 @@ SELECT
     count(*) AS n_conversations,
     sum(len(conversations.message_ids))::BIGINT AS n_messages,
     any_value(nullif(classes.condition, '')) AS condition,
-    any_value(classes.weight) AS weight
+    any_value(classes.weight) AS weight,
+    any_value(classes.reward) AS reward
 FROM (
     SELECT
         class,

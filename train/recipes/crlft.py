@@ -41,6 +41,10 @@ class CrlftSettings:
     """Only the conversations of this selection, as `curate mix` or `curate split` made it."""
     part: str | None = None
     """Only this part of the selection."""
+    beta: float | None = None
+    """Weigh a class by its reward, exp(reward / beta), instead of by its weight."""
+    weights: tuple[tuple[str, float], ...] = ()
+    """(class, weight) for this export alone, whatever the store says."""
     no_reward: bool = False
     """All weights 1."""
     no_condition: bool = False
