@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from store.db import Store
-from store.errors import PreferablyError
+from store.errors import BadSettings, PreferablyError
 from store.named_sql import named_sql
+from store.selections import selection_named
 from train.iterations import LoopSettings, LoopStep, iteration_steps, validation_steps
 from train.loop_state import LoopState
 
@@ -92,8 +93,10 @@ def plan_of(loop: LoopSettings, iterations: int) -> list[LoopStep]:
 def run_loop(loop: LoopSettings, rules: StopRules, run: RunCommand) -> LoopReport:
     """Run what is missing of the loop; RUN runs one command.
 
-    Raises what RUN raises, BadSettings if OUT holds a loop with other settings.
+    Raises what RUN raises, BadSettings if OUT holds a loop with other settings, or if a prompt is both
+    trained and validated on.
     """
+    check_apart(loop)
     state = LoopState.at(loop.out)
     _run_steps(validation_steps(loop, 0), state, run)
     iterates = [_iterate(loop, 0, {}, rules, state)]
@@ -107,6 +110,24 @@ def run_loop(loop: LoopSettings, rules: StopRules, run: RunCommand) -> LoopRepor
         iterates.append(_iterate(loop, iteration, outcomes, rules, state))
         stopped = stop_reason(iterates, rules)
     return LoopReport(iterates, stopped)
+
+
+def check_apart(loop: LoopSettings) -> None:
+    """Raise BadSettings if a prompt is both trained and validated on: the best iterate would be the best learnt."""
+    with Store(loop.store).read() as reading:
+        trained = selection_named(reading, loop.prompts, "prompts")
+        validated = selection_named(reading, loop.validation or loop.prompts, "prompts")
+        asked = {
+            "selection": trained.selection_id,
+            "parts": list(loop.parts) or None,
+            "validation": validated.selection_id,
+            "validation_part": loop.validation_part,
+        }
+        ((n_shared,),) = reading.rows(named_sql("train", "shared_prompts"), asked)
+    if n_shared:
+        raise BadSettings(
+            f"{n_shared} prompts are both trained and validated on; choose disjoint ones, see: curate split --help"
+        )
 
 
 def stop_reason(iterates: Sequence[Iterate], rules: StopRules) -> str | None:

@@ -17,8 +17,9 @@ import pytest
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings
+from store.selections import write_selection
 from train.cli import cli as train
-from train.iterate import Iterate, LoopReport, StopRules, plan_of, run_loop, stop_reason
+from train.iterate import Iterate, LoopReport, StopRules, check_apart, plan_of, run_loop, stop_reason
 from train.iterations import LoopSettings
 
 QUESTIONS = 16
@@ -62,6 +63,35 @@ def test_every_iteration_trains_on_all_pairs_so_far_against_the_first_policy(tmp
     training = words["training"]
     assert training[training.index("--reference") + 1] == "models/sft"
     assert training[training.index("--model") + 1].endswith("iteration-1/run/model")
+
+
+def keep_prompts(store: Store, name: str, parts: Mapping[int, str | None]) -> None:
+    """A selection of prompts by number, each with its part."""
+    rows = ", ".join(
+        f"('00000000-0000-0000-0000-{number:012d}'::UUID, {'NULL' if part is None else repr(part)})"
+        for number, part in parts.items()
+    )
+    with store.write() as writing:
+        write_selection(
+            writing,
+            name,
+            "prompts",
+            f"SELECT * FROM (VALUES {rows}) AS rows (prompt_id, part)",
+            settings={},
+            steps={},
+            run_id=None,
+        )
+
+
+def test_prompts_that_are_trained_on_validate_nothing(tmp_path: Path) -> None:
+    loop = loop_settings(tmp_path)
+    store = Store(loop.store)
+    keep_prompts(store, "asked", {1: "I", 2: "II"})
+    keep_prompts(store, "held-out", {2: None, 3: None})
+    with pytest.raises(BadSettings, match="1 prompts are both trained and validated on"):
+        check_apart(loop)
+    check_apart(loop_settings(tmp_path, parts=("I",)))
+    check_apart(loop_settings(tmp_path, parts=("I",), validation=None, validation_part="II"))
 
 
 def test_two_checkpoints_are_paired_draw_against_draw(tmp_path: Path) -> None:
