@@ -136,7 +136,9 @@ def time_commits(store: Store) -> float:
     import duckdb
 
     insert = (
-        "INSERT INTO s.main.ratings SELECT ?::UUID, 'gpt-4', 'judge', 't', '1-10', 'overall', 0, 5.0, ?, 'done',"
+        "INSERT INTO s.main.ratings (response_id, labeler, labeler_kind, template, scale, aspect, draw_index, value,"
+        " explanation, state, request_key, parser_version, created_at, run_id, version, seq)"
+        " SELECT ?::UUID, 'gpt-4', 'judge', 't', '1-10', 'overall', 0, 5.0, ?, 'done',"
         " ?::UUID, 'rating/1', TIMESTAMP '2026-11-21 08:00:00', NULL, 1000000, 0"
     )
     with duckdb.connect(":memory:") as con:

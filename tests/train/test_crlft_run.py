@@ -158,11 +158,11 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, data: Pa
 
 
 def test_two_runs_in_one_place_are_refused(short: tuple[Path, Path, RunSettings]) -> None:
-    from train.launch import _alone
+    from train.launch import alone
 
     data, out, settings = short
     out.mkdir()
-    with _alone(out), pytest.raises(TryLater, match="another process is training"):
+    with alone(out), pytest.raises(TryLater, match="another process is training"):
         run_recipe(data, out, settings)
 
 
