@@ -106,7 +106,7 @@ class StoreHome:
 
 def _run_line(run: RunLine, counts: Mapping[str, object], cost_usd: float | None) -> Line:
     mark = {"running": "▶", "finished": "✓"}.get(run.state, "✗")
-    said = " ".join(f"{name} {count:,}" for name, count in counts.items() if isinstance(count, int))
+    said = " ".join(f"{name} {count:,}" for name, count in counts.items() if isinstance(count, int) and count)
     cost = "" if cost_usd is None else f"${cost_usd:.2f}"
     when = f"{run.started_at:%m-%d %H:%M}"
     return Line(f":run {run.run_id}", (f"{mark} {run.state}", run.command, cost, f"{when} {said}"))
