@@ -1,5 +1,6 @@
 """The application: its screens, its themes and how it follows the store."""
 
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from textual import on
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.events import AppBlur
 from textual.screen import Screen
 from textual.worker import WorkType
 
@@ -64,6 +66,7 @@ class ReviewApp(Desk):
         self._poll_s = poll_s
         self._is_following = False
         self._next_look = 0.0
+        self._parent_pid = os.getppid()
 
     def get_default_screen(self) -> "Screen[None]":
         """The list of conversations."""
@@ -74,8 +77,14 @@ class ReviewApp(Desk):
         self.follow()
         self.set_interval(self._poll_s, self.follow)
 
+    def on_app_blur(self, event: AppBlur) -> None:
+        """Look the same in a window that others are in front of; in a browser the keys would be missing."""
+        event.prevent_default()
+
     def follow(self) -> None:
-        """Look for news, unless that is being done or was done at length just now."""
+        """Look for news, unless that is being done or was done at length just now; leave a lost server."""
+        if self.is_web and os.getppid() != self._parent_pid:
+            self.exit()
         if not self._is_following and time.monotonic() >= self._next_look:
             self._is_following = True
             work: WorkType[None] = self._follow

@@ -1,6 +1,8 @@
 """The `review` command."""
 
 import getpass
+import sys
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ Examples:
   review --protocol xwin4 --queue disagreement
   review --double 0.1 --calibration known --guidelines guidelines.md
   review --plain < keys.txt
+  review --web --port 9000
 """
 
 
@@ -67,14 +70,34 @@ Examples:
     metavar="FILE",
     help="Guidelines for annotators; their hash is stored with each vote.",
 )
+@click.option("--web", is_flag=True, help="Serve the screens to a browser on this machine, until Ctrl+C.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where --web listens; refused if others can reach it.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8765,
+    show_default=True,
+    help="The port of --web.",
+)
 @common_options
+@click.pass_context
 def review(
+    context: click.Context,
+    /,
     store_path: Path,
     *,
     at: str | None,
     annotator: str | None,
     filter_text: str,
     plain: bool,
+    web: bool,
+    host: str,
+    port: int,
     **judging: Any,
 ) -> int:
     """Look at conversations, keep or drop them, and judge answers blind.
@@ -94,7 +117,43 @@ def review(
         )
     if not plain and find_spec("textual") is None:
         raise MissingExtra.of("textual", "tui")
+    if web:
+        return _serve(context, name, host, port)
     return _open(Store(store_path, at=at), name, settings, wanted, is_plain=plain)
+
+
+def _serve(context: click.Context, annotator: str, host: str, port: int) -> int:
+    """Serve the same command, without a screen of its own, to pages.
+
+    Raises BadSettings for --plain, a host that others could reach or a port that is taken.
+    """
+    if context.params["plain"]:
+        raise BadSettings("--web shows the screens and --plain does without them; give one of the two")
+    if find_spec("textual_serve") is None:
+        raise MissingExtra.of("textual-serve", "web")
+    from tui.web.server import serve
+
+    given = {**context.params, "annotator": annotator}
+    words = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from tui.cli import main; main()",
+        *_options(context.command, given),
+    ]
+    serve(words, host=host, port=port, title=f"review {given['store_path'].name}")
+    return 0
+
+
+def _options(command: click.Command, given: Mapping[str, object]) -> Iterator[str]:
+    """What was GIVEN to a command as words, without what only the server needs."""
+    for parameter in command.params:
+        value = given.get(parameter.name or "")
+        if parameter.name in ("web", "host", "port", "plain") or value in (None, "", False):
+            continue
+        yield parameter.opts[0]
+        if value is not True:
+            yield str(value)
 
 
 def _judging(
@@ -160,8 +219,6 @@ def _run_app(data: "StoreReview", store_name: str, wanted: "Filter") -> int:
 
 
 def _judge_plainly(data: "StoreReview") -> int:
-    import sys
-
     from tui.plain import judge_plainly
 
     judge_plainly(data, sys.stdin, click.echo)

@@ -1,6 +1,10 @@
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -501,3 +505,27 @@ def review_pairs(store: Store) -> Callable[[], list[tuple[object, ...]]]:
             )
 
     return standing
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def served(store: Store) -> Iterator[SimpleNamespace]:
+    """`review --web` on the store of `store`: its address and its process."""
+    given = ["--store", str(store.path), "--annotator", "kim", "--web", "--port", str(free_port())]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", "from tui.cli import main; main()", *given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    assert process.stdout is not None
+    yield SimpleNamespace(address=process.stdout.readline().strip(), process=process)
+    process.kill()
+    process.communicate()

@@ -1,0 +1,1 @@
+"""`review --web`: the same app in a browser on this machine."""
