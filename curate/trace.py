@@ -154,6 +154,7 @@ SELECT
     exports.layout AS layout,
     exports.path AS path,
     export_rows.row_number AS row_number,
+    export_rows.source_class AS source_class,
     exports.at_version AS at_version
 FROM export_rows
 JOIN exports

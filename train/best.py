@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from label.ranking import ranked
 from label.scores import Scoring, read_scores
@@ -45,6 +45,11 @@ class BestResponses:
     """Responses that were looked at."""
     dropped: dict[str, int]
     """Why the others are not taken."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
     @property
     def query(self) -> str:

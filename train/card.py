@@ -34,11 +34,35 @@ def _body(manifest: dict[str, Any]) -> str:
         f"{manifest['rows']} rows from the store at {manifest['snapshot']}"
         f" (version {manifest['at_version']}), template `{settings['template']}`,"
         f" at most {settings['max_length']} tokens a row. `manifest.json` says how they came about.",
+        *_ratings(manifest),
         _rows(manifest),
         _table("Sources", ["source", "license", "rows"], _sources(manifest)),
         _table("Steps", ["step", "before", "after", "changed", "dropped because"], _steps(manifest)),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _ratings(manifest: dict[str, Any]) -> list[str]:
+    """How ratings became weights or classes, where they did."""
+    if "ratings" not in manifest:
+        return []
+    told = manifest["ratings"]
+    measured = ", the bounds of the ratings that are there" if told["is_measured"] else ""
+    unrated = "left out" if told["unrated"] is None else f"taken as rated {told['unrated']:g}"
+    said = (
+        f"Weights by the latest ratings of `{told['labeler']}` on the scale `{told['scale']}`"
+        f" ({told['lowest']:g} to {told['highest']:g}{measured}): {told['weight']}. What has no rating is {unrated}."
+    )
+    columns = ["class", "condition", "from", "below", "reward", "weight"]
+    lines: list[list[object]] = [
+        [
+            one["name"],
+            one["condition"],
+            *(_figure(one[name]) for name in ("at_least", "below", "reward", "weight")),
+        ]
+        for one in told["classes"]
+    ]
+    return [said, *([_table("Classes by rating", columns, lines)] if lines else [])]
 
 
 def _table(title: str, columns: list[str], rows: list[list[object]]) -> str:
@@ -61,9 +85,19 @@ def _rows(manifest: dict[str, Any]) -> str:
 
 def _classes(manifest: dict[str, Any]) -> list[list[object]]:
     return [
-        [name, total["condition"], total["weight"], total["rows"], total["trained_tokens"]]
+        [name, total["condition"], _weight(total), total["rows"], total["trained_tokens"]]
         for name, total in manifest["classes"].items()
     ]
+
+
+def _weight(total: dict[str, Any]) -> object:
+    if "weights" not in total:
+        return _figure(total["weight"])
+    return " to ".join(map(_figure, total["weights"]))
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _sources(manifest: dict[str, Any]) -> list[list[object]]:

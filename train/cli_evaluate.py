@@ -50,7 +50,7 @@ Examples:
   train evaluate reward chat_filtered.json code_filtered.json --model models/rm
   train evaluate reward --comparisons gpt-4 --scale xwin4 --model models/rm
   train evaluate reward --selection xwin-pair --part validation --model models/rm
-  train evaluate reward --comparisons gpt-4 --model models/rm --length-bias --plot rm.png
+  train evaluate reward --comparisons gpt-4 --model models/rm --length-bias --png rm.png
 """,
 )
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -72,7 +72,10 @@ Examples:
 )
 @click.option("--length-bias", is_flag=True, help="How stored rewards of each reward model go with length.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write accuracies and heatmaps as PNG."
+    "--png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write accuracies and heatmaps to this file.",
 )
 @click.option(
     "--judge-template", metavar="NAME", help="What a judge is told.  [default: what fits --judge-scale]"
@@ -104,7 +107,7 @@ Examples:
 def reward(
     *,
     files: tuple[Path, ...],
-    plot: Path | None,
+    png: Path | None,
     wait_s: float,
     as_json: bool,
     store_path: Path,
@@ -136,8 +139,8 @@ def reward(
         has_length_bias=options["length_bias"],
         bar=progress,
     )
-    if plot is not None:
-        save_accuracy_plots(plot, report)
+    if png is not None:
+        save_accuracy_plots(png, report)
     if as_json:
         echo_json(report.as_json())
     else:

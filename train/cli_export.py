@@ -7,6 +7,7 @@ import click
 
 from store.console import CONTEXT, at_option, echo, echo_json, json_option, note, store_option, wait_option
 from store.errors import BadSettings
+from train.cli_ratings import NAMES, rating_options, read_rating_options
 
 if TYPE_CHECKING:
     from train.export import ExportReport, ExportSettings
@@ -20,6 +21,7 @@ MEANT_FOR = {
     "selection": ("crlft", "sft"),
     "beta": ("crlft",),
     "weights": ("crlft",),
+    **dict.fromkeys(NAMES, ("crlft",)),
     "no_reward": ("crlft",),
     "no_condition": ("crlft",),
     "refusals": ("crlft", "sft"),
@@ -48,6 +50,8 @@ Examples:
   train export crlft --tokenizer models/base --out data/crlft
   train export crlft --layout openchat --out data/openchat --at before-filter
   train export crlft --layout tokenized --tokenizer models/base --out data/t --no-reward
+  train export crlft --weight-by-rating gpt-4 --beta 0.3 --unrated 5 --out data/by-rating
+  train export crlft --class-by-rating gpt-4 --thresholds 5,8 --class-names Poor,Fair,Good --out data/three
   train export sft --selection tulu-mix --template tulu --tokenizer models/base --out data/sft
   train export rsft --reward-model rm-70b --policy sft-70b --tokenizer models/sft --out data/rsft
   train export rm --pairs xwin-pair --part train --tokenizer models/sft --out data/rm
@@ -93,6 +97,7 @@ Examples:
     metavar="CLASS=W",
     help="crlft: a class's weight in this export alone.",
 )
+@rating_options
 @click.option("--no-reward", is_flag=True, help="crlft: all weights 1 (OpenChat's ablation).")
 @click.option("--no-condition", is_flag=True, help="crlft: one condition for all (OpenChat's ablation).")
 @click.option(
@@ -202,6 +207,7 @@ def _recipe_settings(name: str, options: dict[str, Any]) -> Any:
         if name not in MEANT_FOR[key]:
             spelled = SPELLED.get(key, "--" + key.replace("_", "-"))
             raise BadSettings(f"{spelled} is for {' and '.join(MEANT_FOR[key])}, not for {name}")
+    given = read_rating_options(given)
     if "weights" in given:
         given["weights"] = tuple(_weight(text) for text in given["weights"])
     common = {"part": options["part"], "control_tokens": options["control_tokens"]}

@@ -18,6 +18,7 @@ from store.rows import UNKNOWN_CLASS
 from store.selections import selection_named
 from train.exporter import ExportRow
 from train.measured import supervised
+from train.rated import Rated, rated_by
 from train.recipe import SourceLicense, fixed_at_newest
 from train.recipes import crlft, sft
 from train.recipes.crlft import CrlftSettings
@@ -51,13 +52,20 @@ class ClassCount:
 
     def reason_against(self, settings: CrlftSettings) -> str | None:
         """Why C-RLFT leaves the class out, None if it can take it: it has a condition and a weight or a reward."""
+        if settings.class_by_rating is not None:
+            return None
+        if settings.weight_by_rating is not None:
+            return None if self.condition is not None else self._without("condition")
         if self.name in dict(settings.weights) and self.condition is not None:
             return None
         if settings.beta is not None and self.reward is None:
-            return "class unknown" if self.name == UNKNOWN_CLASS else "class without a reward"
+            return self._without("a reward")
         if self.condition is not None and (self.weight is not None or settings.beta is not None):
             return None
-        return "class unknown" if self.name == UNKNOWN_CLASS else "class without condition or weight"
+        return self._without("condition or weight")
+
+    def _without(self, what: str) -> str:
+        return "class unknown" if self.name == UNKNOWN_CLASS else f"class without {what}"
 
 
 def weights_of(chosen: Mapping[str, ClassCount], settings: CrlftSettings) -> dict[str, float]:
@@ -90,6 +98,13 @@ class Conversations:
     classes: tuple[ClassCount, ...]
     settings: CrlftSettings | SftSettings
     selection_id: str | None
+    rated: Rated | None = None
+    """What ratings decide, where they decide anything."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What ratings were made into."""
+        return {} if self.rated is None else {"ratings": self.rated.as_json()}
 
     @property
     def query(self) -> str:
@@ -103,7 +118,13 @@ class Conversations:
         """
         chosen = self._choose(tally)
         n_messages = sum(one.n_messages for one in chosen.values())
-        common = {"classes": list(chosen), **_scope(self.settings, self.selection_id)}
+        ratings = None if self.rated is None else self.rated.ratings
+        common = {
+            "classes": list(chosen),
+            "labeler": None if ratings is None else ratings.labeler,
+            "scale": None if ratings is None else ratings.scale,
+            **_scope(self.settings, self.selection_id),
+        }
         ranges = id_ranges(max(1, math.ceil(n_messages / MESSAGES_PER_TURN)))
         stage(self.store, path, self.query, ({**common, "low": low, "high": high} for low, high in ranges))
 
@@ -122,7 +143,8 @@ class Conversations:
     def steps(self, control_tokens: tuple[str, ...]) -> dict[str, Step[TrainingRow]]:
         """The steps of the recipe."""
         if isinstance(self.settings, CrlftSettings):
-            return crlft.steps_of(self.settings, control_tokens)
+            by_rating = None if self.rated is None else self.rated.steps()
+            return crlft.steps_of(self.settings, control_tokens, by_rating)
         return sft.steps_of(self.settings, control_tokens)
 
     def measured(
@@ -134,7 +156,9 @@ class Conversations:
     def _choose(self, tally: Tally) -> dict[str, ClassCount]:
         """The classes the rows are taken from, by name; all other conversations are counted as dropped."""
         known = {one.name for one in self.classes}
-        given = dict(self.settings.weights) if isinstance(self.settings, CrlftSettings) else {}
+        given: dict[str, float] = {}
+        if isinstance(self.settings, CrlftSettings) and not self.settings.class_by_rating:
+            given = dict(self.settings.weights)
         for name in (*self.settings.only_classes, *given):
             if name not in known:
                 raise UnknownName.of("class", name, known)
@@ -165,6 +189,8 @@ class Conversations:
         settings = self.settings
         if not isinstance(settings, CrlftSettings):
             return dict.fromkeys(chosen, (None, 1.0))
+        if settings.class_by_rating is not None:
+            return dict.fromkeys(chosen, (None, 1.0))  # the step gives both
         weights = weights_of(chosen, settings)
         for name, weight in weights.items():
             if not math.isfinite(weight) or weight < 0:
@@ -173,7 +199,7 @@ class Conversations:
         return {
             name: (
                 heaviest.condition if settings.no_condition else one.condition,
-                1.0 if settings.no_reward else weights[name],
+                1.0 if settings.no_reward or settings.weight_by_rating else weights[name],
             )
             for name, one in chosen.items()
         }
@@ -198,8 +224,10 @@ def look_at_conversations(store: Store, settings: CrlftSettings | SftSettings) -
         classes = tuple(
             ClassCount(*row) for row in reading.rows(named_sql("train", "conversation_classes"), scope)
         )
+        rated = rated_by(reading, settings) if isinstance(settings, CrlftSettings) else None
         version = reading.version
-    return Conversations(fixed_at_newest(store, version), version, sources, classes, settings, selection_id)
+    fixed = fixed_at_newest(store, version)
+    return Conversations(fixed, version, sources, classes, settings, selection_id, rated)
 
 
 def licenses(reading: Reading) -> tuple[SourceLicense, ...]:
@@ -265,4 +293,5 @@ def _row(turns: Sequence[dict[str, Any]], meanings: Meanings) -> TrainingRow:
         turn_weights=tuple(weight if turn["role"] == "assistant" else 0.0 for turn in turns),
         source_class=first["class"],
         source=first["source"] or "",
+        turn_ratings=tuple(turn["rating"] for turn in turns),
     )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ def evaluate_benchmarks(settings: BenchmarkSettings, bar: Bar) -> BenchmarkRepor
     subjects = {one.name: read_subjects(Path(settings.data), one, suite.shots[one.name]) for one in chosen}
     if not (Path(settings.model) / "config.json").is_file():
         raise BadInput(f"{settings.model} holds no config.json; name the directory of a model")
-    with _quiet():
+    with _quiet(), _without_bars():
         model = _open_model(settings)
         scores = []
         with bar("benchmarks", len(chosen)) as advance:
@@ -156,12 +157,33 @@ def _quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _open_model(settings: BenchmarkSettings) -> Any:
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No bars but our own; lm-eval draws one over the questions it puts together and has no switch for it."""
     try:
-        from lm_eval.models.huggingface import HFLM
+        from lm_eval.api import task
     except ImportError as error:
         raise MissingExtra.of("lm-eval", "bench") from error
+    from transformers.utils.logging import (
+        disable_progress_bar,
+        enable_progress_bar,
+        is_progress_bar_enabled,
+    )
+
+    drawn, had_bars = task.tqdm, is_progress_bar_enabled()
+    task.tqdm = partial(drawn, disable=True)
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        task.tqdm = drawn
+        if had_bars:
+            enable_progress_bar()
+
+
+def _open_model(settings: BenchmarkSettings) -> Any:
     import torch
+    from lm_eval.models.huggingface import HFLM
 
     class WithoutBars(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         """A model that draws no bars of its own."""

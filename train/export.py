@@ -255,6 +255,7 @@ class _Export:
             "rows": sum(shard.rows for shard in shards),
             "dropped": self.tally.dropped(),
             "steps": self.tally.as_json(),
+            **self.material.facts,
             **self.seen.as_json(),
             "sources": self._sources(),
             "files": files,

@@ -46,6 +46,11 @@ class Pairs:
     """Pairs of the whole selection, whatever the part."""
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
+
+    @property
     def query(self) -> str:
         """The SQL that chooses."""
         return named_sql("train", "pair_texts")

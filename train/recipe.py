@@ -37,6 +37,10 @@ class Material(Protocol):
     def query(self) -> str:
         """The SQL that chooses, for the manifest."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What else the manifest says of how the rows came about."""
+
     def stage(self, path: Path, tally: Tally) -> None:
         """Copy the texts that are needed to a file at PATH, so that the store is free for others."""
 

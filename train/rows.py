@@ -33,6 +33,8 @@ class TrainingRow:
     """The loss factor of each turn: the class weight for answers, 0 for context."""
     source_class: str
     source: str
+    turn_ratings: tuple[float | None, ...] = ()
+    """The rating of each turn, None where it has none; empty where the recipe asks for none."""
 
     @property
     def answer_weights(self) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """What passed through to the exporter, summed while it passes: by class for conversations, as lengths for pairs."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,11 +15,20 @@ class ClassSum:
     """What the rows of one class add up to."""
 
     condition: str | None
-    weight: float
+    lowest_weight: float = math.inf
+    highest_weight: float = -math.inf
     rows: int = 0
     tokens: int = 0
     trained_tokens: int = 0
     weight_sum: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """As the manifest keeps it: one weight, or none where rows differ, and between what they lie."""
+        found = asdict(self)
+        lowest, highest = found.pop("lowest_weight"), found.pop("highest_weight")
+        if lowest == highest:
+            return {"condition": found.pop("condition"), "weight": lowest, **found}
+        return {"condition": found.pop("condition"), "weight": None, "weights": [lowest, highest], **found}
 
 
 @dataclass
@@ -83,8 +93,10 @@ class Seen:
             self._add_pair(one.row.pair, one.tokens)
 
     def _add_conversation(self, row: TrainingRow, tokens: Supervised | PairTokens | None) -> None:
-        total = self.classes.setdefault(row.source_class, ClassSum(row.condition, row.weight))
+        total = self.classes.setdefault(row.source_class, ClassSum(row.condition))
         total.rows += 1
+        total.lowest_weight = min(total.lowest_weight, row.weight)
+        total.highest_weight = max(total.highest_weight, row.weight)
         self.sources[row.source] = self.sources.get(row.source, 0) + 1
         if isinstance(tokens, Supervised):
             total.tokens += len(tokens.input_ids)
@@ -98,4 +110,4 @@ class Seen:
         """What the manifest says of the rows."""
         if self.pairs.rows:
             return {"pairs": self.pairs.as_json()}
-        return {"classes": {name: asdict(total) for name, total in sorted(self.classes.items())}}
+        return {"classes": {name: total.as_json() for name, total in sorted(self.classes.items())}}

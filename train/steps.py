@@ -64,6 +64,7 @@ def _part(row: TrainingRow, start: int, end: int) -> TrainingRow:
         message_ids=row.message_ids[start:end],
         turns=row.turns[start:end],
         turn_weights=row.turn_weights[start:end],
+        turn_ratings=row.turn_ratings[start:end],
     )
 
 
@@ -92,6 +93,7 @@ def cut_leading_answers(row: TrainingRow) -> TrainingRow:
         message_ids=head.message_ids + rest.message_ids,
         turns=head.turns + rest.turns,
         turn_weights=head.turn_weights + rest.turn_weights,
+        turn_ratings=head.turn_ratings + rest.turn_ratings,
     )
 
 

@@ -208,7 +208,7 @@ def test_a_reward_and_a_preference_model_are_evaluated_together(
     LlamaForCausalLM(shape).save_pretrained(tmp_path / "tiny-pm")
     tokenizer.save_pretrained(tmp_path / "tiny-pm")
     plot = tmp_path / "plot.png"
-    options = ["--model", str(reward_folder), "--prefer", str(tmp_path / "tiny-pm"), "--plot", str(plot)]
+    options = ["--model", str(reward_folder), "--prefer", str(tmp_path / "tiny-pm"), "--png", str(plot)]
     assert evaluate(tmp_path / "s.duckdb", str(world), *options) == 0
     shown = capsys.readouterr().out
     assert "pairs  tiny-rm" in shown.splitlines()[0]
@@ -309,7 +309,7 @@ def test_the_length_bias_is_pearsons_r_of_stored_rewards(tmp_path, world, capsys
     expected = np.corrcoef([rewards[one] for one in answers], [len(one) for one in answers])[0, 1]
     capsys.readouterr()
     plot = tmp_path / "bias.png"
-    options = [str(world), "--model", "offline", "--length-bias", "--plot", str(plot)]
+    options = [str(world), "--model", "offline", "--length-bias", "--png", str(plot)]
     assert evaluate(store.path, *options, "--json") == 0
     (bias,) = json.loads(capsys.readouterr().out)["length_bias"]
     assert bias["prompts"] == 1

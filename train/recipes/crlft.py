@@ -1,6 +1,7 @@
 """C-RLFT (OpenChat, section 3): every clean conversation, each class with its condition and weight."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from train.rows import TrainingRow
@@ -45,6 +46,18 @@ class CrlftSettings:
     """Weigh a class by its reward, exp(reward / beta), instead of by its weight."""
     weights: tuple[tuple[str, float], ...] = ()
     """(class, weight) for this export alone, whatever the store says."""
+    weight_by_rating: str | None = None
+    """LABELER or LABELER/SCALE: weigh by its ratings instead of by class."""
+    class_by_rating: str | None = None
+    """LABELER or LABELER/SCALE: its ratings, cut at the thresholds, are the classes."""
+    thresholds: tuple[float, ...] = ()
+    """Where ratings are cut; a rating at a threshold is in the class above it."""
+    class_names: tuple[str, ...] = ()
+    """Of the classes by rating, the lowest first; each is its own condition."""
+    rating_of: str = "conversation"
+    """`conversation`: the mean rating of its answers counts; `turn`: each answer's own."""
+    unrated: float | None = None
+    """The rating of answers that have none; None leaves their conversations out."""
     no_reward: bool = False
     """All weights 1."""
     no_condition: bool = False
@@ -60,11 +73,16 @@ def is_refusal(text: str) -> bool:
     return _REFUSAL.search(text.replace("’", "'")) is not None
 
 
-def steps_of(settings: CrlftSettings, control_tokens: tuple[str, ...]) -> dict[str, Step[TrainingRow]]:
-    """The steps of the recipe, by name, in their order."""
+def steps_of(
+    settings: CrlftSettings,
+    control_tokens: tuple[str, ...],
+    by_rating: Mapping[str, Step[TrainingRow]] | None = None,
+) -> dict[str, Step[TrainingRow]]:
+    """The steps of the recipe, by name, in their order; BY_RATING are those that ratings decide."""
     steps = conversation_steps(control_tokens if settings.control_tokens == "drop" else ())
     if settings.refusals == "zero":
         steps["refusals weigh nothing"] = zero_refusals
+    steps |= by_rating or {}
     steps["weight"] = with_weight
     return steps
 
