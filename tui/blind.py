@@ -46,6 +46,20 @@ class Vote:
     shown_text_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What can be taken back: a vote, or that a pair was left out."""
+
+    pair: BlindPair
+    vote: Vote | None = None
+    """None: the pair was skipped."""
+
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return self.vote.choice.words if self.vote else "skipped"
+
+
 def pair_of(
     prompt_id: str,
     response_ids: Sequence[str],

@@ -15,7 +15,7 @@ from textual.worker import WorkType
 from store.errors import PreferablyError, TryLater
 from tui.browse_data import BrowseData
 from tui.events import DecisionSaved
-from tui.review_data import Decision, ReviewData
+from tui.review_data import Decided, Decision, ReviewData
 from tui.text import one_line
 
 RETRY_S = 0.5
@@ -37,7 +37,6 @@ class Desk(App[None]):
         self._unsaved = 0
         self._is_waiting = False
         self._is_leaving = False
-        self._decided: list[str] = []
 
     def read(
         self,
@@ -105,23 +104,30 @@ class Desk(App[None]):
         if self.data.is_read_only:
             self.tell("looking at the past with --at: nothing can be decided")
             return
-        self._decided.append(conversation_id)
         job = partial(self.data.decide, conversation_id, decision)
         self.save(job, lambda _: self._decision_saved(conversation_id, f"✓ saved: {decision.verdict}"))
 
     def undo_decision(self) -> None:
-        """Take this session's last decision back."""
-        if not self._decided:
-            self.tell("nothing to undo")
-            return
-        conversation_id = self._decided.pop()
-        job = partial(self.data.undo_decision, conversation_id)
-        self.save(
-            job,
-            lambda before: self._decision_saved(
-                conversation_id, f"✓ undone: {before.verdict or 'open'} again"
-            ),
-        )
+        """Take the annotator's last decision back."""
+        self._change(self.data.undo_decision, "undone", "nothing to undo")
+
+    def redo_decision(self) -> None:
+        """Decide again what was taken back last."""
+        self._change(self.data.redo_decision, "redone", "nothing to redo")
+
+    def _change(self, job: Callable[[], Decided | None], words: str, nothing: str) -> None:
+        def done(decided: Decided | None) -> None:
+            if decided is None:
+                self.tell(nothing)
+                return
+            verdict = decided.decision.verdict
+            now = f"{verdict} again" if verdict else "open again"
+            self._decision_saved(decided.conversation_id, f"✓ {words}: {now}")
+
+        if self.data.is_read_only:
+            self.tell(nothing)
+        else:
+            self.save(job, done)
 
     def _decision_saved(self, conversation_id: str, words: str) -> None:
         self.tell(words)

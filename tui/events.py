@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.message import Message as Event
 
 from tui.blind import BlindPair
+from tui.judging import Judging
 from tui.listing import Line, Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
@@ -76,11 +77,11 @@ class DecisionSaved(Event):
 
 
 class QueueArrived(Event):
-    """The pairs to judge."""
+    """The pairs to judge, and what was done before."""
 
-    def __init__(self, pairs: Sequence[BlindPair]) -> None:
+    def __init__(self, judging: Judging) -> None:
         super().__init__()
-        self.pairs = pairs
+        self.judging = judging
 
 
 class PairArrived(Event):

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from tui.blind import BlindPair, Vote, shown_text_hash
+from tui.blind import Act, BlindPair
+from tui.judging import Judging, save_act, save_undo
 from tui.review_data import PairTexts, ReviewData
 from tui.text import clean
 
-KEYS = "u A acceptable, i A not, j B acceptable, k B not, s skip, z undo, q quit"
+KEYS = (
+    "u A acceptable, i A not, j B acceptable, k B not, s skip, f flag, c TEXT comment, v guidelines,"
+    " z undo, r redo, q quit"
+)
 ACCEPT = {"u": ("a", True), "i": ("a", False), "j": ("b", True), "k": ("b", False)}
 
 Say = Callable[[str], object]
@@ -21,67 +25,91 @@ class Session:
     data: ReviewData
     say: Say
     keys: Iterator[str]
-    history: list[tuple[int, Vote | None]] = field(default_factory=list)
-    revealed: set[str] = field(default_factory=set)
+    judging: Judging
 
     @property
     def keys_said(self) -> str:
         """What the keys do."""
         return f"{KEYS}. {'. '.join(self.data.protocol.key_lines)}"
 
-    def pair(self, pair: BlindPair) -> BlindPair:
-        """The pair, knowing whether its authors were shown in this session."""
-        return replace(pair, was_revealed=pair.was_revealed or pair.comparison_id in self.revealed)
-
 
 def judge_plainly(data: ReviewData, lines: Iterable[str], say: Say) -> int:
     """Ask about each pair of the queue until the lines or the pairs end; returns how many votes stand.
 
-    Each line holds keys, such as `uk1`: A acceptable, B not, A clearly better.
+    Each line holds keys, such as `uk1`: A acceptable, B not, A clearly better. A comment takes the rest of
+    its line.
     """
     data.prepare_to_save()
     pairs = data.queue()
-    session = Session(data, say, (key for line in lines for key in line.strip()))
+    session = Session(data, say, keys_of(lines), Judging(pairs, data.protocol, data.judged()))
     say(f"{len(pairs)} pairs to judge. {session.keys_said}")
-    position: int | None = 0
-    while position is not None:
-        position = _judge(session, pairs, position) if position < len(pairs) else _end(session, pairs)
-    return sum(vote is not None for _, vote in session.history)
+    while _end(session) if session.judging.is_finished else _judge(session):
+        pass
+    return session.judging.n_voted
 
 
-def _end(session: Session, pairs: list[BlindPair]) -> int | None:
-    """The queue is empty; the last vote may still be taken back."""
-    session.say("no pair is left; z takes the last one back, any other key ends")
-    is_undo = next(session.keys, "q") == "z" and bool(session.history)
-    return _undo(session, pairs, len(pairs)) if is_undo else None
+def keys_of(lines: Iterable[str]) -> Iterator[str]:
+    """The keys of each line; `c` comes with the rest of its line."""
+    for line in lines:
+        keys, comment, rest = line.strip().partition("c")
+        yield from keys
+        if comment:
+            yield comment + rest
 
 
-def _judge(session: Session, pairs: list[BlindPair], position: int) -> int | None:
-    """Judge one pair; returns the position to go on with, or None to stop."""
-    pair = session.pair(pairs[position])
-    texts = session.data.pair_texts(pair)
-    _show(session.say, texts, f"Pair {position + 1} of {len(pairs)}")
-    acceptable: dict[str, bool | None] = {"a": None, "b": None}
+def _end(session: Session) -> bool:
+    """The queue is empty; the last vote may still be taken back. Whether to go on."""
+    session.say("no pair is left; z takes the last one back, r does it again, any other key ends")
+    key = next(session.keys, "q")
+    return key in ("z", "r") and _change(session, key)
+
+
+def _judge(session: Session) -> bool:
+    """Judge the pair on the desk; whether to go on."""
+    judging = session.judging
+    texts = session.data.pair_texts(judging.pair)
+    _show(session.say, texts, f"Pair {judging.position + 1} of {len(judging.pairs)}")
     started = time.monotonic()
     for key in session.keys:
-        if key in ACCEPT:
-            side, is_acceptable = ACCEPT[key]
-            acceptable[side] = is_acceptable
-        elif key.isascii() and key.isdigit() and int(key) in pair.protocol.choices:
-            vote = _vote_of(pair, texts, int(key), acceptable, time.monotonic() - started)
-            _save(session, position, vote)
-            return position + 1
-        elif key == "s":
-            session.data.mark(pair, "skip")
-            session.history.append((position, None))
-            return position + 1
-        elif key == "z":
-            return _undo(session, pairs, position)
+        if key.isascii() and key.isdigit() and int(key) in judging.protocol.choices:
+            act = judging.cast(int(key), texts, time.monotonic() - started)
+            save_act(session.data, act)
+            _reveal(session, act, "saved")
+            judging.go_on()
+            return True
+        if key == "s":
+            save_act(session.data, judging.skip())
+            return True
+        if key in ("z", "r"):
+            if _change(session, key):
+                return True
         elif key == "q":
-            return None
+            return False
         else:
-            session.say(f"no key {clean(key)!r}. {session.keys_said}")
-    return None
+            _note(session, judging.pair, key)
+    return False
+
+
+def _note(session: Session, pair: BlindPair, key: str) -> None:
+    """What a key does that leaves the pair on the desk."""
+    judging = session.judging
+    if key in ACCEPT:
+        side, is_acceptable = ACCEPT[key]
+        judging.accept(side, is_acceptable=is_acceptable)
+    elif key == "f":
+        mark = judging.flag()
+        session.data.mark(pair, mark)
+        session.say(f"saved: {mark}")
+    elif key.startswith("c") and key[1:].strip():
+        judging.comment = key[1:].strip()
+        session.data.mark(pair, "comment", judging.comment)
+        session.say("saved: comment")
+    elif key == "v":
+        session.say(
+            f"--- guidelines {judging.protocol.guideline_version}\n{clean(judging.protocol.guidelines)}"
+        )
+    else:
+        session.say(f"no key {clean(key)!r}. {session.keys_said}")
 
 
 def _show(say: Say, texts: PairTexts, heading: str) -> None:
@@ -93,40 +121,28 @@ def _show(say: Say, texts: PairTexts, heading: str) -> None:
     say("--- your keys:")
 
 
-def _vote_of(
-    pair: BlindPair, texts: PairTexts, step: int, acceptable: dict[str, bool | None], seconds: float
-) -> Vote:
-    prompt = [(turn.role, turn.content) for turn in texts.prompt]
-    return Vote(
-        pair=pair,
-        choice=pair.protocol.choices[step],
-        acceptable_a=acceptable["a"],
-        acceptable_b=acceptable["b"],
-        comment="",
-        seconds=seconds,
-        shown_text_hash=shown_text_hash(prompt, texts.text_a, texts.text_b),
-    )
-
-
-def _save(session: Session, position: int, vote: Vote) -> None:
-    session.data.vote(vote)
-    session.history.append((position, vote))
-    session.revealed.add(vote.pair.comparison_id)
-    authors = session.data.pair_authors(vote.pair)
+def _reveal(session: Session, act: Act, done: str) -> None:
+    authors = session.data.pair_authors(act.pair)
+    session.judging.reveal(act.pair)
     session.say(
-        f"saved: {vote.choice.words}. A: {clean(authors.author_a)}. B: {clean(authors.author_b)}. {authors.standing}"
+        f"{done}: {act.words}. A: {clean(authors.author_a)}. B: {clean(authors.author_b)}. {authors.standing}"
     )
 
 
-def _undo(session: Session, pairs: list[BlindPair], position: int) -> int:
-    """Take the last vote or skip back; returns its position, or POSITION if there is none."""
-    if not session.history:
-        session.say("nothing to undo")
-        return position
-    position, vote = session.history.pop()
-    if vote is None:
-        session.data.mark(pairs[position], "unskip")
+def _change(session: Session, key: str) -> bool:
+    """Take the last vote or skip back, or do it again; whether there was one."""
+    judging = session.judging
+    act = judging.undo() if key == "z" else judging.redo()
+    if act is None:
+        session.say("nothing to undo" if key == "z" else "nothing to redo")
+    elif key == "z":
+        save_undo(session.data, act)
+        session.say("undone; judge it again, or r takes that back")
     else:
-        session.data.undo_vote(vote)
-    session.say("undone; judge it again")
-    return position
+        save_act(session.data, act, again=True)
+        if act.vote is None:
+            session.say("redone: skipped")
+        else:
+            _reveal(session, act, "redone")
+            judging.go_on()
+    return act is not None

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tui.blind import BlindPair, Vote
+from tui.blind import Act, BlindPair, Vote
+from tui.history import History
 from tui.protocols import JudgingProtocol
 from tui.query import Filter
 
@@ -47,6 +48,14 @@ class Decision:
     decided_by: str = ""
     is_rule: bool = False
     """Whether a filter or another rule decided, not a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What holds about a conversation after an undo or a redo."""
+
+    conversation_id: str
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +146,17 @@ class ReviewData(Protocol):
     def decide(self, conversation_id: str, decision: Decision) -> None:
         """Store a decision."""
 
-    def undo_decision(self, conversation_id: str) -> Decision:
-        """Take back this session's last decision about a conversation; returns what holds again."""
+    def undo_decision(self) -> Decided | None:
+        """Take back the annotator's last decision, also one of an earlier session; None if none stands."""
+
+    def redo_decision(self) -> Decided | None:
+        """Decide again what was taken back last; None if there is nothing."""
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped, in their order."""
+
+    def judged(self) -> History[Act]:
+        """What this annotator did and took back by this protocol, also in earlier sessions; ask for the queue first."""
 
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         """What to show of a pair before the vote."""
@@ -150,7 +165,7 @@ class ReviewData(Protocol):
         """What to reveal of a pair after the vote."""
 
     def vote(self, vote: Vote) -> None:
-        """Store a vote."""
+        """Store a vote, for the first time or again."""
 
     def undo_vote(self, vote: Vote) -> None:
         """Take a vote back."""

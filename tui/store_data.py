@@ -1,10 +1,10 @@
 """The screens' questions, answered by a store: each reading is one turn, each save one journal line."""
 
-import json
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from store.db import Store
@@ -12,13 +12,15 @@ from store.errors import UnknownName
 from store.ids import to_text
 from store.named_sql import named_sql
 from store.runs import Run, run_of, utc_now
-from tui.blind import BlindPair, Vote, undo_row, vote_row
+from tui.blind import Act, BlindPair, Vote, undo_row, vote_row
+from tui.history import History
 from tui.judging_queue import QueueSettings
 from tui.list_index import ListIndex
 from tui.message_texts import contents, path_to
 from tui.query import Filter
 from tui.review_data import (
     ConversationView,
+    Decided,
     Decision,
     ListRow,
     News,
@@ -28,6 +30,7 @@ from tui.review_data import (
     Selection,
     Turn,
 )
+from tui.store_deciding import Deciding, decision_in_force
 from tui.store_queue import StoreQueue
 from tui.text_search import TextSearch
 
@@ -38,8 +41,6 @@ READ_WAIT_S = 2.0
 """Reading gives up after this long and says so on screen, then asks again."""
 TEXTS_KEPT = 20_000
 """First lines kept in memory."""
-UNDECIDED = "undecided"
-"""The verdict that takes a decision back; the views read it as none."""
 
 
 class StoreReview:
@@ -56,7 +57,9 @@ class StoreReview:
         self._queue = StoreQueue(self.reader, annotator, judging)
         self._texts: dict[str, str] = {}
         self.search = TextSearch(self.reader, self.index)
-        self._history: dict[str, list[Decision]] = {}
+        self._deciding = Deciding(
+            self.reader, annotator, partial(self._save, "decisions", counter="decisions")
+        )
         self._pending: dict[str, Decision] = {}
         self._saving = threading.Lock()
         self._exit = ExitStack()
@@ -117,7 +120,7 @@ class StoreReview:
             place = {"id": conversation_id, "version": listed["version"]}
             path, model, external_id = reading.rows(named_sql("tui", "conversation"), place)[0]
             turns = _turns(reading, path, listed["version"])
-            stored = _latest_decision(reading, conversation_id, "")
+            stored = decision_in_force(reading, conversation_id)
         return ConversationView(
             conversation_id=conversation_id,
             source_class=listed["class"],
@@ -141,51 +144,43 @@ class StoreReview:
                 settings = {"annotator": self.annotator}
                 self._run = self._exit.enter_context(run_of(self._writer, "review", settings))
 
-    def _save(self, table: str, row: dict[str, object], counter: str) -> None:
+    def _save(self, table: str, row: dict[str, object], counter: str) -> str:
+        """Make a row durable; returns the id of its run."""
         self.prepare_to_save()
         assert self._run is not None
         self._run.journal.append(table, [{**row, "run_id": self._run.run_id}])
         self._counts[counter] += 1
+        return self._run.run_id
 
     def decide(self, conversation_id: str, decision: Decision) -> None:
         """Store a decision."""
-        self._save_decision(conversation_id, decision, None)
-        self._history.setdefault(conversation_id, []).append(decision)
+        self._deciding.decide(conversation_id, decision)
+        self._show_decision(Decided(conversation_id, decision))
 
-    def undo_decision(self, conversation_id: str) -> Decision:
-        """Store once more what was decided before this session's last decision; returns it.
+    def undo_decision(self) -> Decided | None:
+        """Store once more what held before the annotator's last decision; returns it."""
+        self.prepare_to_save()
+        return self._show_decision(self._deciding.undo())
 
-        What a rule decided is not repeated in a person's name: taking the person's word back is enough.
-        """
-        history = self._history[conversation_id]
-        before = history[-2] if len(history) > 1 else self._decided_by_others(conversation_id)
-        evidence = json.dumps({"undo": True, "decided_by": before.decided_by})
-        self._save_decision(conversation_id, before, evidence)
-        history.pop()
-        return before
+    def redo_decision(self) -> Decided | None:
+        """Store once more the decision that was taken back last; returns it."""
+        self.prepare_to_save()
+        return self._show_decision(self._deciding.redo())
 
-    def _decided_by_others(self, conversation_id: str) -> Decision:
-        run_id = self._run.run_id if self._run else ""
-        with self.reader.read() as reading:
-            return _latest_decision(reading, conversation_id, run_id)
-
-    def _save_decision(self, conversation_id: str, decision: Decision, evidence: str | None) -> None:
-        row: dict[str, object] = {
-            "target_kind": "conversation",
-            "target_id": conversation_id,
-            "verdict": UNDECIDED if decision.is_rule else decision.verdict or UNDECIDED,
-            "reason": "" if decision.is_rule else decision.reason,
-            "evidence": evidence,
-            "decided_by": self.annotator,
-            "decided_at": utc_now().isoformat(),
-        }
-        self._pending[conversation_id] = decision
-        self._save("decisions", row, "decisions")
-        self.index.set_verdict(conversation_id, decision.verdict)
+    def _show_decision(self, decided: Decided | None) -> Decided | None:
+        """Show a decision before the store holds it."""
+        if decided is not None:
+            self._pending[decided.conversation_id] = decided.decision
+            self.index.set_verdict(decided.conversation_id, decided.decision.verdict)
+        return decided
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped."""
         return self._queue.queue()
+
+    def judged(self) -> History[Act]:
+        """What this annotator did and took back by this protocol; ask for the queue first."""
+        return self._queue.judged()
 
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         """What to show of a pair before the vote."""
@@ -206,7 +201,7 @@ class StoreReview:
     def vote(self, vote: Vote) -> None:
         """Store a vote."""
         self._save("comparisons", vote_row(vote, utc_now().isoformat()), "votes")
-        self._queue.take(vote.pair, None if vote.pair.was_revealed else vote.choice.signed_margin)
+        self._queue.take(vote.pair, vote)
 
     def undo_vote(self, vote: Vote) -> None:
         """Take a vote back."""
@@ -227,13 +222,6 @@ class StoreReview:
         }
         self._run.journal.append("marks", [row])
         self._counts["marks"] += 1
-
-
-def _latest_decision(reading: "Reading", conversation_id: str, except_run: str) -> Decision:
-    rows = reading.rows(
-        named_sql("tui", "latest_decision"), {"id": conversation_id, "except_run": except_run}
-    )
-    return Decision(*rows[0]) if rows else Decision()
 
 
 def _list_row(row: dict[str, Any], first_text: str) -> ListRow:

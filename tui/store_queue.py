@@ -1,11 +1,14 @@
 """An annotator's queue and standing, read from a store."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.named_sql import named_sql
 from store.selections import selection_named
-from tui.blind import BlindPair
+from tui.blind import Act, BlindPair, Vote
+from tui.history import History
+from tui.judging import REDONE, Trace, told
 from tui.judging_queue import (
     QueueSettings,
     Standing,
@@ -15,6 +18,7 @@ from tui.judging_queue import (
     upright_of,
     with_known,
 )
+from tui.protocols import Choice
 from tui.store_pairs import StorePairs
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ class StoreQueue:
         self._scale = settings.protocol.scale
         self._standing = Standing()
         self._followed_to = -1
+        self._pairs: list[BlindPair] = []
+        self._judged: set[tuple[str, ...]] = set()
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped."""
@@ -40,11 +46,50 @@ class StoreQueue:
             known = self._known(reading)
             skipped = _ids(reading, "skipped_pairs", {"annotator": self._annotator})
             revealed = _ids(reading, "revealed_pairs", {"annotator": self._annotator, "scale": self._scale})
+        self._pairs = with_known(pairs, known, self._annotator)
         return [
             replace(pair, was_revealed=pair.comparison_id in revealed)
-            for pair in with_known(pairs, known, self._annotator)
-            if pair.comparison_id not in skipped and self._key(pair) not in self._standing.mine
+            for pair in self._pairs
+            if pair.comparison_id not in skipped and self._key(pair) not in self._judged
         ]
+
+    def judged(self) -> History[Act]:
+        """What the annotator did and took back, told from the rows that it left."""
+        who = {"annotator": self._annotator, "scale": self._scale}
+        with self._store.read() as reading:
+            rows = reading.dicts(named_sql("tui", "own_judging"), who)
+        pairs = {row["comparison_id"]: self._pair_of(row) for row in rows if row["prompt_id"]}
+        unknown = {row["comparison_id"] for row in rows} - set(pairs)
+        if unknown:
+            pairs |= {pair.comparison_id: pair for pair in self._pairs if pair.comparison_id in unknown}
+        return told(self._traces(rows, pairs))
+
+    def _traces(self, rows: list[dict[str, Any]], pairs: dict[str, BlindPair]) -> Iterator[Trace]:
+        """Rows as acts; a mark on a pair of another scale or queue is none of ours."""
+        labels = {choice.native_label: choice for choice in self._settings.protocol.choices.values()}
+        for row in rows:
+            one, state = row["comparison_id"], row["state"]
+            if one not in pairs:
+                continue
+            if state in ("undone", "unskip"):
+                yield Trace(one, None)
+            elif state == "skip":
+                yield Trace(one, Act(pairs[one]), is_redo=row["explanation"] == REDONE)
+            elif row["native_label"] in labels:
+                pair = self._pair_of(row)
+                yield Trace(one, Act(pair, _vote_of(row, pair, labels[row["native_label"]])))
+
+    def _pair_of(self, row: dict[str, Any]) -> BlindPair:
+        """The pair of a vote as it was shown; its protocol has the version of the guidelines of then."""
+        protocol = self._settings.protocol
+        return BlindPair(
+            row["prompt_id"],
+            row["response_a_id"],
+            row["response_b_id"],
+            self._annotator,
+            was_revealed=row["template"] == protocol.template_after_reveal,
+            protocol=replace(protocol, guideline_version=row["guideline_version"] or ""),
+        )
 
     def _candidates(self) -> list[BlindPair]:
         if self._settings.pairs is not None:
@@ -97,9 +142,14 @@ class StoreQueue:
     def _key(self, pair: BlindPair) -> tuple[str, ...]:
         return upright_of(triple_of(pair), 0.0)[0]
 
-    def take(self, pair: BlindPair, margin: float | None) -> None:
-        """Note a vote of this session; None takes it back."""
-        self._standing.take(triple_of(pair), margin)
+    def take(self, pair: BlindPair, vote: Vote | None) -> None:
+        """Note a vote of this session; None takes it back. One cast after the authors were shown agrees with nobody."""
+        if vote is None:
+            self._judged.discard(self._key(pair))
+        else:
+            self._judged.add(self._key(pair))
+        is_blind = vote is not None and not pair.was_revealed
+        self._standing.take(triple_of(pair), vote.choice.signed_margin if vote and is_blind else None)
 
     def progress(self) -> str:
         """How the annotator stands, with what others voted meanwhile."""
@@ -113,12 +163,26 @@ class StoreQueue:
         found = reading.rows(
             named_sql("tui", "annotators_votes"), {"scale": self._scale, "after": self._followed_to}
         )
-        for _, prompt_id, first, second, labeler, margin in found:
+        for _, prompt_id, first, second, labeler, stands, margin in found:
+            triple = (prompt_id, first, second)
             if labeler != self._annotator:
-                self._standing.take((prompt_id, first, second), margin, labeler)
-            elif is_first:
-                self._standing.take((prompt_id, first, second), margin)
+                self._standing.take(triple, margin, labeler)
+            elif is_first and stands:
+                self._judged.add(upright_of(triple, 0.0)[0])
+                self._standing.take(triple, margin)
         self._followed_to = reading.version
+
+
+def _vote_of(row: dict[str, Any], pair: BlindPair, choice: Choice) -> Vote:
+    return Vote(
+        pair,
+        choice,
+        row["acceptable_a"],
+        row["acceptable_b"],
+        row["explanation"] or "",
+        row["seconds"] or 0.0,
+        row["shown_text_hash"] or "",
+    )
 
 
 def triple_of(pair: BlindPair) -> Triple:

@@ -17,14 +17,16 @@ from store.db import Store
 from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
-from tui.blind import BlindPair, Vote, pair_of
+from tui.blind import Act, BlindPair, Vote, pair_of
 from tui.desk import DeskScreen
+from tui.history import History
 from tui.listing import Column, Line, Listing, listing_of
 from tui.protocols import CAMELS, JudgingProtocol
 from tui.query import Filter
 from tui.response_set import Response, ResponseSet, Text, TextsView
 from tui.review_data import (
     ConversationView,
+    Decided,
     Decision,
     ListRow,
     News,
@@ -59,7 +61,9 @@ class FakeReview:
     saved: list[tuple[object, ...]] = field(default_factory=list)
     busy_for: int = 0
     news: int = 1
-    history: dict[str, list[Decision]] = field(default_factory=dict)
+    before: list[tuple[str, Decision, Decision]] = field(default_factory=list)
+    undone: list[tuple[str, Decision, Decision]] = field(default_factory=list)
+    acts: History[Act] = field(default_factory=History)
 
     def _wait(self) -> None:
         if self.busy_for:
@@ -99,21 +103,37 @@ class FakeReview:
     def decide(self, conversation_id: str, decision: Decision) -> None:
         self._wait()
         before = self._view(conversation_id).decision
-        self.history.setdefault(conversation_id, []).append(before)
+        self.before.append((conversation_id, before, decision))
+        self.undone.clear()
         self._set(conversation_id, decision)
         self.saved.append(("decide", conversation_id, decision.verdict, decision.reason))
 
-    def undo_decision(self, conversation_id: str) -> Decision:
-        before = self.history[conversation_id].pop()
-        self._set(conversation_id, before)
-        self.saved.append(("undo", conversation_id, before.verdict, before.reason))
-        return before
+    def undo_decision(self) -> Decided | None:
+        if not self.before:
+            return None
+        one, before, _ = self.before[-1]
+        self.undone.append(self.before.pop())
+        self._set(one, before)
+        self.saved.append(("undo", one, before.verdict, before.reason))
+        return Decided(one, before)
+
+    def redo_decision(self) -> Decided | None:
+        if not self.undone:
+            return None
+        one, _, after = self.undone[-1]
+        self.before.append(self.undone.pop())
+        self._set(one, after)
+        self.saved.append(("redo", one, after.verdict, after.reason))
+        return Decided(one, after)
 
     def queue(self) -> list[BlindPair]:
         self._wait()
         return [
             pair_of(prompt, answers, self.annotator, self.protocol) for prompt, answers in self.sets.items()
         ]
+
+    def judged(self) -> History[Act]:
+        return self.acts
 
     def pair_texts(self, pair: BlindPair) -> PairTexts:
         prompt = (Turn(pair.prompt_id, "user", self.texts[pair.prompt_id]),)

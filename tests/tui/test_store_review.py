@@ -10,7 +10,7 @@ from store.ids import path_digests, uuid_text
 from tui.blind import Vote
 from tui.protocols import CAMELS
 from tui.query import Filter, parse_filter
-from tui.review_data import Decision
+from tui.review_data import Decided, Decision
 from tui.store_data import StoreReview
 
 
@@ -149,8 +149,8 @@ def test_decisions_are_rows_and_undo_is_another_row_with_the_state_before(review
     data.decide(one, Decision("keep", "fine", "kim"))
     assert data.conversation(one).decision == Decision("keep", "fine", "kim")
     data.decide(one, Decision("keep", "very fine", "kim"))
-    assert data.undo_decision(one).reason == "fine"
-    assert data.undo_decision(one) == Decision("drop", "refusal", "filter:refusal/1", is_rule=True)
+    assert data.undo_decision().decision.reason == "fine"
+    assert data.undo_decision() == Decided(one, Decision("drop", "refusal", "filter:refusal/1", is_rule=True))
     assert data.conversation(one).decision.verdict == "drop"
     data.close()
     assert [row[:2] for row in decisions(store)] == [
@@ -172,7 +172,7 @@ def test_undoing_a_first_decision_leaves_it_open(review, store):
     one = data.select(Filter()).ids[0]
     data.decide(one, Decision("drop", "", "kim"))
     assert list(data.select(parse_filter("verdict:drop")).ids) == [one]
-    assert data.undo_decision(one).verdict is None
+    assert data.undo_decision().decision.verdict is None
     assert data.conversation(one).decision.verdict is None
     data.close()
     again = review()

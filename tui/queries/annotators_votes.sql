@@ -5,6 +5,7 @@ SELECT
     CAST(response_a_id AS VARCHAR) AS response_a_id,
     CAST(response_b_id AS VARCHAR) AS response_b_id,
     labeler,
+    state <> 'undone' AS stands,
     if(state = 'undone' OR template LIKE '%-seen', NULL, signed_margin) AS margin
 FROM current_comparisons
 WHERE labeler_kind = 'person' AND scale = $scale AND version > $after

@@ -1,4 +1,4 @@
--- The decision in force without the rows of one run, with the weights of the view latest_decisions.
+-- The decision in force, with the weights of the view latest_decisions; of one annotator only some rows count.
 SELECT nullif(verdict, 'undecided') AS verdict, reason, decided_by, decider_kind IS NOT NULL AS is_rule
 FROM (
     SELECT
@@ -8,7 +8,11 @@ FROM (
         arg_max_null(decider_kind, version * 1048576 + seq) AS decider_kind,
         max(version * 1048576 + seq) AS place
     FROM decisions
-    WHERE target_kind = 'conversation' AND target_id = $id::UUID AND coalesce(run_id, '-') <> $except_run
+    WHERE target_kind = 'conversation' AND target_id = $id::UUID
+        AND NOT (
+            decided_by = $without AND decider_kind IS NULL
+            AND NOT list_contains($standing::BIGINT[], version * 1048576 + seq)
+        )
     GROUP BY if(decider_kind IS NULL, 'person', split_part(decided_by, '/', 1))
 )
 ORDER BY

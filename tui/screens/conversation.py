@@ -27,6 +27,7 @@ class ConversationScreen(DeskScreen):
         Binding("d", "decide('drop')", "Drop"),
         Binding("r", "reason", "Reason"),
         Binding("u,backspace", "undo", "Undo"),
+        Binding("U,ctrl+r", "redo", "Redo"),
         Binding("n", "go(1)", "Next"),
         Binding("p", "go(-1)", "Previous"),
         Binding("escape,q", "app.pop_screen", "Back"),
@@ -109,6 +110,10 @@ class ConversationScreen(DeskScreen):
     def action_undo(self) -> None:
         """Take the last decision back."""
         self.desk.undo_decision()
+
+    def action_redo(self) -> None:
+        """Decide again what was taken back last."""
+        self.desk.redo_decision()
 
 
 def _decided(decision: Decision) -> str:

@@ -28,8 +28,9 @@ class ConversationsScreen(DeskScreen):
         Binding("k", "decide('keep')", "Keep"),
         Binding("d", "decide('drop')", "Drop"),
         Binding("u,backspace", "undo", "Undo"),
+        Binding("U,ctrl+r", "redo", "Redo"),
         Binding("b", "judge", "Judge"),
-        Binding("g", "app.go", "Go to"),
+        Binding("g", "app.go", "Go"),
         Binding("q", "app.quit", "Quit"),
         Binding("escape", "to_list", show=False),
     ]
@@ -154,6 +155,10 @@ class ConversationsScreen(DeskScreen):
     def action_undo(self) -> None:
         """Take the last decision back."""
         self.desk.undo_decision()
+
+    def action_redo(self) -> None:
+        """Decide again what was taken back last."""
+        self.desk.redo_decision()
 
     @on(DecisionSaved)
     def show_decision(self) -> None:

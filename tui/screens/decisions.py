@@ -45,6 +45,7 @@ class RuleScreen(ListingScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "bring_back", "Bring back"),
         Binding("backspace", "undo", "Undo"),
+        Binding("U,ctrl+r", "redo", "Redo"),
         Binding("e", "evidence", "Evidence"),
     ]
     place = "Decisions"
@@ -84,6 +85,10 @@ class RuleScreen(ListingScreen):
     def action_undo(self) -> None:
         """Take the last decision back."""
         self.desk.undo_decision()
+
+    def action_redo(self) -> None:
+        """Decide again what was taken back last."""
+        self.desk.redo_decision()
 
     @on(DecisionSaved)
     def show_decision(self, event: DecisionSaved) -> None:

@@ -23,11 +23,11 @@ Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
                   verdict:keep|drop|none  -class:GPT3 (not)
                   several parts narrow; a comma widens: class:GPT4,GPT3
                   other words are searched in the text, "in quotes" as one
-  k keep · d drop · u or Backspace undo · b judge pairs blind
+  k keep · d drop · u or Backspace undo · U redo · b judge pairs blind
 
 One conversation  ↑ ↓ PgUp PgDn scroll · ] [ next, previous turn · m more
                   of a long turn · n p next, previous conversation
-  k keep · d drop · r give the reason · u or Backspace undo · Escape back
+  k keep · d drop · r give the reason · u or Backspace undo · U redo
 
 Prompts           Enter opens the responses; / responses>4 draws>10 words
 Responses         ↑ ↓ move; the text under the list is the one at the cursor
@@ -48,9 +48,11 @@ Judging blind     Tab moves between prompt, A and B; arrows scroll
   1 2 3 4 5       A clearly, A slightly, tie, B slightly, B clearly better
                   (1 … 8 with --protocol xwin4): saves the vote, then shows
                   who wrote what · v the guidelines
-  Enter next · s skip · f flag · c comment · Backspace undo · Escape back
+  Enter next · s skip · f flag · c comment · Backspace undo · r redo
   An answer is acceptable if it does what was asked, has no significant
   error and no meaningless text.
+
+Undo and redo     also reach what you did in earlier sessions
 
 Signs             ✓ kept · ✗ dropped · open: not decided
                   6.5 2/3: mean of two turns rated out of three

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -12,9 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from tui.blind import BlindPair, Vote, shown_text_hash
+from tui.blind import Act, BlindPair
 from tui.desk import DeskScreen
 from tui.events import AuthorsArrived, PairArrived, QueueArrived
+from tui.judging import Judging, save_act, save_undo
 from tui.review_data import PairAuthors, PairTexts, Turn
 from tui.screens.ask import AskScreen
 from tui.screens.help import GuidelinesScreen
@@ -40,31 +40,30 @@ class JudgeScreen(DeskScreen):
         Binding("s", "skip", "Skip"),
         Binding("f", "flag", "Flag"),
         Binding("c", "comment", "Comment"),
-        Binding("v", "guidelines", "Guidelines"),
+        Binding("v", "guidelines", "Guide"),
         Binding("backspace", "undo", "Undo"),
+        Binding("r,ctrl+r", "redo", "Redo"),
         Binding("escape,q", "app.pop_screen", "Back"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.state: State = "loading"
-        self._pairs: Sequence[BlindPair] = ()
-        self._position = 0
+        self._judging: Judging | None = None
         self._texts: PairTexts | None = None
-        self._history: list[tuple[int, Vote | None]] = []
-        self._revealed: set[str] = set()
-        self._flagged: set[str] = set()
         self._prompt = Transcript(id="prompt")
         self._answer_a = Transcript(id="answer-a")
         self._answer_b = Transcript(id="answer-b")
         self._verdict = Static("", id="verdict", markup=False)
-        self._clear_answers()
-
-    def _clear_answers(self) -> None:
-        self._acceptable: dict[str, bool | None] = {"a": None, "b": None}
-        self._comment = ""
         self._authors: PairAuthors | None = None
+        self._is_saved = False
         self._started = time.monotonic()
+
+    @property
+    def judging(self) -> Judging:
+        """The queue and what was done, once they have been read."""
+        assert self._judging is not None
+        return self._judging
 
     def compose_body(self) -> ComposeResult:
         """Prompt, both answers side by side, the verdict so far."""
@@ -88,26 +87,33 @@ class JudgeScreen(DeskScreen):
         """Read the queue, now that what a lost session left is in the store."""
         self.set_status("")
         if self.is_attached:
-            self.desk.read(self, self.data.queue, QueueArrived, "queue")
+            self.desk.read(self, self._judging_read, QueueArrived, "queue")
+
+    def _judging_read(self) -> Judging:
+        pairs = self.data.queue()
+        return Judging(pairs, self.data.protocol, self.data.judged())
 
     @on(QueueArrived)
     def start(self, event: QueueArrived) -> None:
         """Begin with the first pair."""
-        self._pairs = event.pairs
-        self._open(0)
+        self._judging = event.judging
+        self._open()
 
-    def _open(self, position: int) -> None:
-        self._position = position
+    def _open(self) -> None:
+        """Show the pair on the desk, or that none is left."""
         self._texts = None
-        self._clear_answers()
-        if position >= len(self._pairs):
+        self._authors = None
+        self._is_saved = False
+        if self.judging.is_finished:
             self._end(
-                "no pair is left to judge" if self._pairs else "no prompt has two answers you have not judged"
+                "no pair is left to judge"
+                if self.judging.pairs
+                else "no prompt has two answers you have not judged"
             )
             return
         self.state = "loading"
         self._show_verdict()
-        pair = self.pair
+        pair = self.judging.pair
         self.desk.read(self, partial(self.data.pair_texts, pair), partial(PairArrived, pair), "pair")
 
     def _end(self, words: str) -> None:
@@ -115,47 +121,50 @@ class JudgeScreen(DeskScreen):
         for pane in (self._prompt, self._answer_a, self._answer_b):
             pane.show_blocks(())
         self.set_title("Blind judging")
-        self._verdict.update(f"{words}\nBackspace takes the last vote back · Escape goes back")
-
-    @property
-    def pair(self) -> BlindPair:
-        """The pair on screen, knowing whether its authors were shown in this session."""
-        pair = self._pairs[self._position]
-        return replace(pair, was_revealed=pair.was_revealed or pair.comparison_id in self._revealed)
+        self._verdict.update(
+            f"{words}\nBackspace takes the last vote back · r does again what was taken back · Escape goes back"
+        )
 
     @on(PairArrived)
     def show_pair(self, event: PairArrived) -> None:
         """Show a pair; the clock starts."""
-        if self.state != "loading" or event.pair.comparison_id != self.pair.comparison_id:
+        if self.state != "loading" or not self._is_here(event.pair):
             return
         self._texts = event.texts
-        self.state = "judging"
+        self.state = "voted" if self.judging.vote else "judging"
         self._prompt.show_blocks([_prompt_block(turn) for turn in event.texts.prompt])
         self._answer_a.show_blocks([Block("A", event.texts.text_a or "(empty)", "user")])
         self._answer_b.show_blocks([Block("B", event.texts.text_b or "(empty)", "user")])
         self._answer_a.focus()
         self._started = time.monotonic()
         self._show_verdict()
+        if self._is_saved:
+            self._reveal(event.pair)
+
+    def _is_here(self, pair: BlindPair) -> bool:
+        """Whether PAIR is on the desk."""
+        return not self.judging.is_finished and self.judging.pair.comparison_id == pair.comparison_id
 
     def _show_verdict(self) -> None:
-        voted = sum(vote is not None for _, vote in self._history)
-        place = f"pair {self._position + 1:,} of {len(self._pairs):,}"
-        self.set_title(f"Blind judging · {place} · {voted:,} voted")
+        judging = self.judging
+        place = f"pair {judging.position + 1:,} of {len(judging.pairs):,}"
+        self.set_title(f"Blind judging · {place} · {judging.n_voted:,} voted")
         self._verdict.update(clean("\n".join([self._answers_line(), *self._verdict_lines()])))
 
     def _answers_line(self) -> str:
-        parts = [f"{side.upper()} {ACCEPTABLE[answer]}" for side, answer in self._acceptable.items()]
-        if self.pair.comparison_id in self._flagged:
+        judging = self.judging
+        parts = [f"{side.upper()} {ACCEPTABLE[answer]}" for side, answer in judging.acceptable.items()]
+        if judging.is_flagged:
             parts.append("⚑ flagged")
-        if self._comment:
-            parts.append(f"comment: {one_line(self._comment, 60)}")
+        if judging.comment:
+            parts.append(f"comment: {one_line(judging.comment, 60)}")
         return " · ".join(parts)
 
     def _verdict_lines(self) -> Sequence[str]:
-        if self.state != "voted":
+        vote = self.judging.vote
+        if vote is None:
             return (KEYS, *self.data.protocol.key_lines)
-        vote = self._history[-1][1]
-        voted = f"your vote: {vote.choice.words if vote else ''}"
+        voted = f"your vote: {vote.choice.words}"
         if self._authors is None:
             return [f"{voted} · Enter next, Backspace undo"]
         authors = self._authors
@@ -165,45 +174,42 @@ class JudgeScreen(DeskScreen):
     def action_accept(self, side: str, is_acceptable: bool) -> None:  # noqa: FBT001 - Textual passes it by place
         """Say whether an answer is acceptable."""
         if self.state == "judging":
-            self._acceptable[side] = is_acceptable
+            self.judging.accept(side, is_acceptable=is_acceptable)
             self._show_verdict()
 
     def action_prefer(self, step: int) -> None:
         """Vote; the vote is saved before anything is revealed."""
         if self.state != "judging" or self._texts is None or step not in self.data.protocol.choices:
             return
-        vote = self._vote(step, self._texts)
-        self._history.append((self._position, vote))
+        act = self.judging.cast(step, self._texts, time.monotonic() - self._started)
         self.state = "voted"
         self._show_verdict()
-        self.desk.save(partial(self.data.vote, vote), lambda _: self._reveal(vote.pair))
+        self._save_vote(act, "✓ saved")
 
-    def _vote(self, step: int, texts: PairTexts) -> Vote:
-        prompt = [(turn.role, turn.content) for turn in texts.prompt]
-        return Vote(
-            pair=self.pair,
-            choice=self.pair.protocol.choices[step],
-            acceptable_a=self._acceptable["a"],
-            acceptable_b=self._acceptable["b"],
-            comment=self._comment,
-            seconds=time.monotonic() - self._started,
-            shown_text_hash=shown_text_hash(prompt, texts.text_a, texts.text_b),
-        )
+    def _save_vote(self, act: Act, words: str, *, again: bool = False) -> None:
+        def done(_nothing: None) -> None:
+            self.desk.tell(words)
+            if self.is_attached and self.judging.vote is act.vote:
+                self._is_saved = True
+                self._reveal(act.pair)
+
+        self._is_saved = False
+        self.desk.save(partial(save_act, self.data, act, again=again), done)
 
     def _reveal(self, pair: BlindPair) -> None:
-        self.desk.tell("✓ saved")
-        if self.is_attached and self._is_voted(pair):
+        """Read who wrote the answers, now that the vote is saved."""
+        if self._is_voted(pair):
             job = partial(self.data.pair_authors, pair)
             self.desk.read(self, job, partial(AuthorsArrived, pair), "authors")
 
     def _is_voted(self, pair: BlindPair) -> bool:
-        return self.state == "voted" and pair.comparison_id == self.pair.comparison_id
+        return self.state == "voted" and self._is_here(pair)
 
     @on(AuthorsArrived)
     def show_authors(self, event: AuthorsArrived) -> None:
         """Reveal who wrote the answers of the pair just voted on."""
         if self._is_voted(event.pair):
-            self._revealed.add(event.pair.comparison_id)
+            self.judging.reveal(event.pair)
             self._authors = event.authors
             self._show_verdict()
 
@@ -211,7 +217,8 @@ class JudgeScreen(DeskScreen):
         """Go on after a vote."""
         if self.state == "voted":
             self.set_status("")
-            self._open(self._position + 1)
+            self.judging.go_on()
+            self._open()
         elif self.state == "judging":
             self.set_status(f"vote with 1 … {len(self.data.protocol.choices)}, or skip with s")
 
@@ -222,21 +229,19 @@ class JudgeScreen(DeskScreen):
     def action_skip(self) -> None:
         """Leave this pair out of the queue."""
         if self.state == "judging":
-            self._history.append((self._position, None))
-            self._mark("skip", "✓ skipped")
-            self._open(self._position + 1)
+            act = self.judging.skip()
+            self.desk.save(partial(save_act, self.data, act), lambda _: self.desk.tell("✓ skipped"))
+            self._open()
 
     def action_flag(self) -> None:
         """Flag the pair, or take the flag away."""
-        if self.state not in ("judging", "voted"):
-            return
-        one = self.pair.comparison_id
-        self._mark("unflag" if one in self._flagged else "flag", "✓ saved")
-        self._flagged ^= {one}
-        self._show_verdict()
+        if self.state in ("judging", "voted"):
+            self._mark(self.judging.flag())
+            self._show_verdict()
 
-    def _mark(self, mark: str, words: str, note: str = "") -> None:
-        self.desk.save(partial(self.data.mark, self.pair, mark, note), lambda _: self.desk.tell(words))
+    def _mark(self, mark: str, note: str = "") -> None:
+        job = partial(self.data.mark, self.judging.pair, mark, note)
+        self.desk.save(job, lambda _: self.desk.tell("✓ saved"))
 
     def action_comment(self) -> None:
         """Write a comment; it is stored at once, and again with the vote."""
@@ -245,26 +250,30 @@ class JudgeScreen(DeskScreen):
 
         def answered(comment: str | None) -> None:
             if comment is not None:
-                self._comment = comment
-                self._mark("comment", "✓ saved", comment)
+                self.judging.comment = comment
+                self._mark("comment", comment)
                 self._show_verdict()
 
-        self.app.push_screen(AskScreen("Comment on this pair:", self._comment), answered)
+        self.app.push_screen(AskScreen("Comment on this pair:", self.judging.comment), answered)
 
     def action_undo(self) -> None:
-        """Take the last vote or skip back and show its pair again."""
-        if not self._history:
+        """Take the last vote or skip back, also one of an earlier session, and show its pair again."""
+        act = self._judging.undo() if self._judging else None
+        if act is None:
             self.set_status("nothing to undo")
             return
-        position, vote = self._history.pop()
-        if vote is None:
-            self.desk.save(partial(self.data.mark, self._pairs[position], "unskip"), self._told_undone)
-        else:
-            self.desk.save(partial(self.data.undo_vote, vote), self._told_undone)
-        self._open(position)
+        self._open()
+        words = "✓ undone; judge it again, or r takes that back"
+        self.desk.save(partial(save_undo, self.data, act), lambda _: self.desk.tell(words))
 
-    def _told_undone(self, _nothing: None) -> None:
-        self.desk.tell("✓ undone; judge it again")
+    def action_redo(self) -> None:
+        """Do again what was taken back last: a vote is shown with its pair."""
+        act = self._judging.redo() if self._judging else None
+        if act is None:
+            self.set_status("nothing to redo")
+            return
+        self._open()
+        self._save_vote(act, f"✓ redone: {act.words}", again=True)
 
 
 def _prompt_block(turn: Turn) -> Block:
