@@ -81,6 +81,8 @@ class Choice:
     rows: "pl.DataFrame"
     at_version: int
     steps: list[dict[str, Any]] = field(default_factory=list)
+    asked: dict[str, object] = field(default_factory=dict)
+    """What the names that were asked for turned out to be; kept beside the settings."""
 
     def drop(self, step: str, keep: "pl.Series | pl.Expr", reason: str) -> None:
         """Go on with the rows for which KEEP holds."""
@@ -109,6 +111,19 @@ def read_pool(store: "Store", scope: Scope, seed: int) -> Choice:
     if not rows.height:
         raise RequestError("there is no conversation to choose from")
     return Choice("conversations", rows, version)
+
+
+def read_preference_pool(store: "Store", scope: Scope, seed: int) -> Choice:
+    """The prompts with labels a choice is made from, once for each source, in an order drawn by SEED."""
+    import polars as pl
+
+    with store.read() as reading:
+        asked = {**scope.parameters(reading), "seed": seed}
+        table = reading.arrow(named_sql("curate", "preference_pool"), asked)
+        version = reading.version
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    return Choice("prompts", rows, version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ def _finish(
 
     kept = None
     if not dry_run:
-        kept = keep_choice(store, choice, name=name, command=command, settings=settings)
+        asked = {**settings, **choice.asked}
+        kept = keep_choice(store, choice, name=name, command=command, settings=asked)
     if as_json:
         echo_json(
             {
@@ -76,6 +77,7 @@ def _finish(
                 "version": kept.version if kept else None,
                 "is_new": bool(kept and kept.is_new),
                 "steps": choice.steps,
+                **choice.asked,
                 "parts": [dict(zip(columns, part, strict=True)) for part in parts],
                 "dry_run": dry_run,
             }
@@ -157,10 +159,18 @@ Examples:
   curate mix even --temperature 2 --cap 50000 --dry-run
   curate mix ratio --class-ratio GPT3=0.25
   curate mix turns-10k --source sharegpt --turns 10000
+  curate mix mix2 --preset mix2 --skip-missing
 """,
 )
 @click.argument("name")
-@click.option("--preset", help="human or human-gpt, the two mixtures of Camels.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="human or human-gpt, the mixtures of Camels; mix1 or mix2, those of RLHF Workflow.",
+)
+@click.option(
+    "--skip-missing", "skips_missing", is_flag=True, help="Leave out sets of the preset that are not there."
+)
 @click.option(
     "--take",
     "takes",
@@ -191,6 +201,7 @@ def mix(
     *,
     name: str,
     preset: str | None,
+    skips_missing: bool,
     takes: tuple[str, ...],
     class_ratios: tuple[str, ...],
     scope: "Scope",
@@ -203,17 +214,19 @@ def mix(
     """Mix sources into one training set, as the selection NAME.
 
     Draws go by a hash of each conversation: the same settings choose the same ones, and a larger mixture
-    holds the smaller.
+    holds the smaller. A preset finds its sets by the names of sources (`--name` of `curate ingest`). mix1 and mix2
+    choose the prompts that their sets compare or rate answers to; `label pairs --preset rlhf-workflow --prompts NAME`
+    makes the pairs.
     """
-    from curate.mix import MixSettings, preset_takes
+    from curate.mix import MixSettings
     from curate.mix import mix as mix_store
     from store.db import Store
 
-    if preset is not None and takes:
-        raise BadSettings("--preset says which sources to take; give it or --take")
     store = Store(store_path, wait_s=wait_s)
     settings = MixSettings(
-        takes=preset_takes(preset) if preset else tuple(_amount("--take", text) for text in takes),
+        takes=tuple(_amount("--take", text) for text in takes),
+        preset=preset,
+        skips_missing=skips_missing,
         class_ratios=tuple(_ratio(text) for text in class_ratios),
         scope=scope,
         **amounts,
@@ -228,7 +241,7 @@ def mix(
         dry_run=dry_run,
         as_json=as_json,
         parts=_by_source(choice),
-        columns=("source", "conversations", "turns"),
+        columns=("source", choice.kind, "turns"),
     )
 
 

@@ -8,6 +8,7 @@ import click
 from store.console import CONTEXT, at_option, echo, echo_json, json_option, store_option, table, wait_option
 
 if TYPE_CHECKING:
+    from curate.preferences import PreferenceSet
     from curate.stats import Group
     from store.db import Store
 
@@ -20,6 +21,7 @@ NAMES_SHOWN = 2
 Examples:
   curate stats
   curate stats --tokenizer models/llama --json
+  curate stats --files
   curate stats --preferences
 """,
 )
@@ -34,6 +36,9 @@ Examples:
     is_flag=True,
     help="Show the preference sets instead, in the columns of RLHF Workflow, Table 5.",
 )
+@click.option(
+    "--files", "by_file", is_flag=True, help="A line for each file, also where several are one source."
+)
 @store_option
 @at_option
 @wait_option
@@ -42,6 +47,7 @@ def stats(
     *,
     tokenizer: Path | None,
     shows_preferences: bool,
+    by_file: bool,
     store_path: Path,
     at: str | None,
     wait_s: float,
@@ -51,19 +57,23 @@ def stats(
 
     The columns are those of Camels, Table 1, and of Xwin, Table 1. Prompts are the user's turns,
     completions the assistant's, a conversation both together; a round is an answer to a user's turn.
-    Dropped and superseded conversations are left out.
+    Dropped and superseded conversations are left out. Files taken in under one --name are one source; --files
+    gives each its own line.
 
     With --preferences a line is a source that prefers: its pairs are the verdicts that somebody won, both
     orders taken together, or, where a source only rates, two answers to one prompt whose mean ratings differ
-    (verbosity and complexity left out, and answers whose ratings could not all be read).
+    (verbosity and complexity left out, and answers whose ratings could not all be read). Answers in different
+    files of one source are paired, but not with --files.
     """
     from curate.stats import measure
     from store.db import Store
 
     if shows_preferences:
-        _show_preferences(Store(store_path, at=at, wait_s=wait_s), tokenizer, as_json=as_json)
+        _show_preferences(
+            Store(store_path, at=at, wait_s=wait_s), tokenizer, by_file=by_file, as_json=as_json
+        )
         return
-    found = measure(Store(store_path, at=at, wait_s=wait_s), tokenizer)
+    found = measure(Store(store_path, at=at, wait_s=wait_s), tokenizer, by_file=by_file)
     if as_json:
         echo_json(
             {
@@ -74,13 +84,28 @@ def stats(
         )
         return
     for heading, groups in (("source", found.sources), ("class", found.classes)):
+        files = _files_column(by_file=by_file) if heading == "source" else ()
         columns = (
-            *(heading, "conversations", "rounds", f"prompt ({found.unit})", f"completion ({found.unit})"),
+            *(
+                heading,
+                *files,
+                "conversations",
+                "rounds",
+                f"prompt ({found.unit})",
+                f"completion ({found.unit})",
+            ),
             *("turns", f"conversation ({found.unit})", "sourced from"),
         )
         rows = [
             (
-                *(group.name, group.conversations, group.rounds, group.mean_prompt, group.mean_completion),
+                *(
+                    group.name,
+                    *_files_cell(group, by_file=by_file),
+                    group.conversations,
+                    group.rounds,
+                    group.mean_prompt,
+                    group.mean_completion,
+                ),
                 *(group.turns, group.mean_conversation, group.sourced_from),
             )
             for group in groups
@@ -89,12 +114,23 @@ def stats(
         echo()
 
 
-def _show_preferences(store: "Store", tokenizer: Path | None, *, as_json: bool) -> None:
+def _files_column(*, by_file: bool) -> tuple[str]:
+    return ("file",) if by_file else ("files",)
+
+
+def _files_cell(line: "Group | PreferenceSet", *, by_file: bool) -> tuple[object, ...]:
+    """How many files a source has, or which one; nothing for a class."""
+    if line.files is None:
+        return ()
+    return (line.path,) if by_file else (line.files,)
+
+
+def _show_preferences(store: "Store", tokenizer: Path | None, *, by_file: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from curate.preferences import measure_preferences
 
-    found = measure_preferences(store, tokenizer)
+    found = measure_preferences(store, tokenizer, by_file=by_file)
     if as_json:
         echo_json({"unit": found.unit, "sources": [asdict(one) for one in found.sources]})
         return
@@ -102,6 +138,7 @@ def _show_preferences(store: "Store", tokenizer: Path | None, *, as_json: bool) 
     rows = [
         (
             one.name,
+            *_files_cell(one, by_file=by_file),
             one.prompts,
             one.mean_prompt,
             one.mean_preferred,
@@ -113,7 +150,21 @@ def _show_preferences(store: "Store", tokenizer: Path | None, *, as_json: bool) 
         )
         for one in found.sources
     ]
-    echo(table(("source", "prompts", *lengths, "completions by", "annotated by", "kind", "pairs"), rows))
+    echo(
+        table(
+            (
+                "source",
+                *_files_column(by_file=by_file),
+                "prompts",
+                *lengths,
+                "completions by",
+                "annotated by",
+                "kind",
+                "pairs",
+            ),
+            rows,
+        )
+    )
 
 
 def _few(names: list[str], what: str) -> str:
@@ -127,6 +178,8 @@ def _group_as_dict(group: "Group") -> dict[str, object]:
     """The keys say tokens whatever the unit is, so that scripts need not look twice; `unit` says which."""
     return {
         "name": group.name,
+        **({} if group.files is None else {"files": group.files}),
+        **({} if group.path is None else {"path": group.path}),
         "conversations": group.conversations,
         "rounds": group.rounds,
         "mean_prompt_tokens": group.mean_prompt,

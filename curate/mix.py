@@ -9,20 +9,12 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from curate.choosing import Choice, Scope, read_pool
+from curate.choosing import Choice, Scope, read_pool, read_preference_pool
+from curate.mix_presets import members_among, preset_named
 from store.errors import BadSettings, UnknownName
 
 if TYPE_CHECKING:
     from store.db import Store
-
-PRESETS: dict[str, tuple[str, ...]] = {  # Camels, section 3.2, as patterns of source names
-    "human": ("*flan*", "*cot*", "*dolly*", "*oasst*"),
-    "human-gpt": (
-        *("*flan*", "*cot*", "*dolly*", "*oasst*"),
-        *("*gpt4*alpaca*", "*code*alpaca*", "*sharegpt*"),
-    ),
-}
-"""The human mixture, and the one with data of GPT models added; each takes its sources whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +35,20 @@ class MixSettings:
     """At most so many of the user's turns altogether: Xwin-LM, Figure 2."""
     scope: Scope = field(default_factory=Scope)
     seed: int = 0
+    preset: str | None = None
+    """A mixture of a paper, whose sets are found by the names of sources."""
+    skips_missing: bool = False
+    """Whether sets of the preset that are not there are left out."""
 
     def __post_init__(self) -> None:
+        if self.preset is not None and self.takes:
+            raise BadSettings("--preset says which sources to take; give it or --take")
+        if self.skips_missing and self.preset is None:
+            raise BadSettings("--skip-missing leaves sets of a --preset out; name one")
+        if self.preset is not None and preset_named(self.preset).is_of_prompts and self.class_ratios:
+            raise BadSettings(
+                f"mixture {self.preset} is made of prompts, which have no class: leave --class-ratio out"
+            )
         amounts = [amount for _, amount in self.takes if amount is not None]
         if any(not math.isfinite(amount) or amount <= 0 for amount in amounts):
             raise BadSettings("what --take asks of a source is a number or a share above 0")
@@ -60,35 +64,56 @@ class MixSettings:
         return asdict(self)
 
 
-def preset_takes(name: str) -> tuple[tuple[str, float | None], ...]:
-    """The sources of a preset, each taken whole.
-
-    Raises UnknownName if there is none of that name.
-    """
-    if name not in PRESETS:
-        raise UnknownName.of("mixture", name, PRESETS)
-    return tuple((pattern, None) for pattern in PRESETS[name])
-
-
 def mix(store: "Store", settings: MixSettings) -> Choice:
-    """The conversations of the mixture.
+    """The conversations of the mixture; of a preset of preferences its prompts.
 
-    Raises UnknownName for a pattern that no source matches or a class that does not exist.
+    Raises UnknownName for a pattern that no source matches, a set that is missing, or a class that does not exist.
     """
+    if settings.preset is not None and preset_named(settings.preset).is_of_prompts:
+        return _mix_prompts(store, settings)
     import polars as pl
 
     choice = read_pool(store, settings.scope, settings.seed)
-    sources = choice.rows.get_column("source").unique().sort().to_list()
-    takes = matched(settings.takes, sources)
-    if settings.takes:
+    takes = _takes(choice, settings)
+    if settings.takes or settings.preset:
         choice.drop("sources", pl.col("source").is_in(list(takes)), "source not in the mixture")
     _thin_classes(choice, settings)
     _take_shares(choice, settings, takes)
+    _stop_at_turns(choice, settings)
+    choice.rows = choice.rows.with_columns(pl.lit(None, dtype=pl.String).alias("part"))
+    return choice
+
+
+def _mix_prompts(store: "Store", settings: MixSettings) -> Choice:
+    """The prompts that the sets of a preset prefer answers to, each once, though two sets may have it."""
+    import polars as pl
+
+    choice = read_preference_pool(store, settings.scope, settings.seed)
+    takes = _takes(choice, settings)
+    choice.drop("sources", pl.col("source").is_in(list(takes)), "source not in the mixture")
+    choice.drop("conversations", pl.col("is_current"), "on no conversation in force")
+    _take_shares(choice, settings, takes)
+    choice.asked["label_sources"] = choice.rows.get_column("source").unique().sort().to_list()
+    choice.drop("prompts", pl.col("prompt_id").is_first_distinct(), "in another source too")
+    _stop_at_turns(choice, settings)
+    choice.rows = choice.rows.with_columns(pl.lit(None, dtype=pl.String).alias("part"))
+    return choice
+
+
+def _takes(choice: Choice, settings: MixSettings) -> dict[str, float | None]:
+    """Source → what is asked of it."""
+    sources = choice.rows.get_column("source").unique().sort().to_list()
+    if settings.preset is None:
+        return matched(settings.takes, sources)
+    found = members_among(settings.preset, sources, skips_missing=settings.skips_missing)
+    choice.asked["members"] = found
+    return dict.fromkeys(found)
+
+
+def _stop_at_turns(choice: Choice, settings: MixSettings) -> None:
     if settings.turns is not None:
         reached = choice.rows.get_column("n_turns").cum_sum()
         choice.drop("turns", reached <= settings.turns, "over the number of turns")
-    choice.rows = choice.rows.with_columns(pl.lit(None, dtype=pl.String).alias("part"))
-    return choice
 
 
 def matched(takes: Sequence[tuple[str, float | None]], sources: Sequence[str]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""The preference sets of a store, one line a source: the columns of RLHF Workflow, Table 5 (arXiv 2405.07863)."""
+"""The preference sets of a store, by source or by file: the columns of RLHF Workflow, Table 5 (arXiv 2405.07863)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,22 +28,30 @@ class PreferenceSet:
     annotators: list[str]
     annotator_kinds: list[str]
     pairs: int
+    files: int = 1
+    """How many files were taken in under this name."""
+    path: str | None = None
+    """The file, where every file has its line."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceStats:
-    """One line a source, and what the lengths count."""
+    """One line a source or a file, and what the lengths count."""
 
     unit: Unit
     sources: list[PreferenceSet]
 
 
-def measure_preferences(store: "Store", tokenizer: Path | None = None) -> PreferenceStats:
+def measure_preferences(
+    store: "Store", tokenizer: Path | None = None, *, by_file: bool = False
+) -> PreferenceStats:
     """The preference sets, in tokens of the tokenizer saved at TOKENIZER or in words.
 
+    Answers of one source's files are paired with one another, unless each file has its own line.
     Raises MissingExtra without transformers, BadInput where there is no tokenizer.
     """
     with store.read() as reading:
         unit = measure_texts(reading, tokenizer)
-        sources = [PreferenceSet(**row) for row in reading.dicts(named_sql("curate", "preferences"))]
+        rows = reading.dicts(named_sql("curate", "preferences"), {"by_file": by_file})
+    sources = [PreferenceSet(**row) for row in rows]
     return PreferenceStats(unit, sources)

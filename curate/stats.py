@@ -1,4 +1,4 @@
-"""What a store holds, by source and by class: the columns of Camels, Table 1, and of Xwin, Table 1.
+"""What a store holds, by source (or file) and by class: the columns of Camels, Table 1, and of Xwin, Table 1.
 
 Rounds are answers that directly follow a user's turn. Lengths are means over turns: prompts are the
 user's turns, completions the assistant's; a conversation is as long as both together. Every distinct
@@ -47,6 +47,10 @@ class Group:
     """Mean length of a conversation; None without any."""
     models: tuple[tuple[str, int], ...] = ()
     """(model label, conversations), the most frequent first; empty where the file did not say."""
+    files: int | None = None
+    """How many files a source was taken in from; None for a class."""
+    path: str | None = None
+    """The file, where every file has its line."""
 
     @property
     def sourced_from(self) -> str:
@@ -118,6 +122,13 @@ sum(coalesce(prompts, 0))::DOUBLE / nullif(count(conversations.conversation_id),
 """
 
 MODELS_BY_SOURCE = """
+SELECT source AS name, model, count(*) AS conversations
+FROM current_conversations
+GROUP BY ALL
+ORDER BY conversations DESC, model
+"""
+
+MODELS_BY_FILE = """
 SELECT CAST(source_id AS VARCHAR) AS name, model, count(*) AS conversations
 FROM current_conversations
 GROUP BY ALL
@@ -131,13 +142,24 @@ GROUP BY ALL
 ORDER BY conversations DESC, model
 """
 
-BY_SOURCE = f"""
-SELECT CAST(sources.source_id AS VARCHAR) AS key, sources.name, {SUM_UP}
+FROM_SOURCES = """
 FROM current_sources AS sources
 LEFT JOIN current_conversations AS conversations ON conversations.source_id = sources.source_id
 LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
+"""
+
+BY_SOURCE = f"""
+SELECT sources.name AS key, sources.name, count(DISTINCT sources.path) AS files, {SUM_UP}
+{FROM_SOURCES}
+GROUP BY sources.name
+ORDER BY sources.name
+"""
+
+BY_FILE = f"""
+SELECT CAST(sources.source_id AS VARCHAR) AS key, sources.name, 1 AS files, any_value(sources.path) AS path, {SUM_UP}
+{FROM_SOURCES}
 GROUP BY sources.source_id, sources.name
-ORDER BY sources.name, sources.source_id
+ORDER BY sources.name, path, sources.source_id
 """
 
 BY_CLASS = f"""
@@ -149,14 +171,16 @@ ORDER BY conversations.class
 """
 
 
-def measure(store: "Store", tokenizer: Path | None = None) -> Stats:
+def measure(store: "Store", tokenizer: Path | None = None, *, by_file: bool = False) -> Stats:
     """Statistics of the current conversations, in tokens of the tokenizer saved at TOKENIZER or in words.
 
+    A source is all files that were taken in under one name, unless each file has its own line.
     Raises MissingExtra without transformers, BadInput where there is no tokenizer.
     """
     with store.read() as reading:
         unit = prepare(reading, tokenizer)
-        sources = groups(reading, BY_SOURCE, MODELS_BY_SOURCE)
+        by = (BY_FILE, MODELS_BY_FILE) if by_file else (BY_SOURCE, MODELS_BY_SOURCE)
+        sources = groups(reading, *by)
         classes = groups(reading, BY_CLASS, MODELS_BY_CLASS)
     return Stats(unit, sources, classes)
 

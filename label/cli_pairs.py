@@ -1,6 +1,7 @@
 """`label pairs`, and `label gather`, which puts what it chose together."""
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,17 @@ from store.console import (
     wait_option,
     with_options,
 )
+from store.errors import BadSettings
 
 if TYPE_CHECKING:
     from label.judged_pairs import Judged
+    from label.mixed_pairs import Share
     from label.pair_rules import PairRule
-    from label.pairs import Kept, Plan
+    from label.pairs import Kept, PairSettings, Plan
     from label.scores import Scoring
+    from label.source_rules import MixtureSettings
 
+PRESET = "rlhf-workflow"
 RULES = ("best-worst", "best-rank-k", "best-random", "all-above-gap", "threshold", "shp", "judged")
 
 RULE = (
@@ -52,11 +57,9 @@ RULE = (
     ),
     click.option(
         "--min-ratio",
-        type=float,
-        default=2.0,
-        show_default=True,
+        type=click.FloatRange(min=1),
         metavar="X",
-        help="shp: a larger ratio than X.",
+        help="shp, judged: positive scores with a larger ratio than X.  [default: 2 by shp]",
     ),
     click.option(
         "--max-per-prompt",
@@ -81,6 +84,12 @@ RULE = (
         "drops_contradicted",
         is_flag=True,
         help="judged: drop pairs whose rejected response scores higher.",
+    ),
+    click.option(
+        "--keep-unscored",
+        "keeps_unscored",
+        is_flag=True,
+        help="judged: keep pairs without scores, whatever --min-gap or --min-ratio ask.",
     ),
 )
 
@@ -110,9 +119,16 @@ Examples:
   label pairs iter-1 --length-penalty 0.001 --policy iter-0
   label pairs ultrafeedback --ratings gpt-4 --rule all-above-gap --min-gap 0.5 --max-per-prompt 4
   label pairs rm-train --rule judged --by gpt-4 --min-margin 0.5 --parts train=0.9,validation=0.1
+  label pairs helpsteer --ratings "helpsteer annotators" --aspect helpfulness --rule all-above-gap --min-gap 0.5
+  label pairs rm-train --preset rlhf-workflow --prompts mix2 --min-gap 0.5
 """,
 )
 @click.argument("name")
+@click.option(
+    "--preset",
+    type=click.Choice([PRESET]),
+    help="Pairs of every source by the rule that its labels ask for (see docs/rlhf-workflow.md).",
+)
 @rule_options
 @scoring_options
 @click.option(
@@ -126,6 +142,7 @@ Examples:
 def pairs(
     *,
     name: str,
+    preset: str | None,
     rule: "PairRule",
     judged: "Judged",
     scoring: "Scoring",
@@ -141,7 +158,12 @@ def pairs(
     The chosen response is the better one by the very score that picked the two, length penalty included.
     Equal texts and ties are never paired. Each step's counts and the rule are kept with the selection;
     the same store, rule and seed give the same pairs, and asking again writes nothing.
+
+    With --preset rlhf-workflow every source with labels gives pairs by its own rule: verdicts that its own scores do
+    not contradict, of SHP's only those with a ratio of votes above 2 and at most 5 of a prompt, or every two rated
+    answers that differ; --min-gap drops small margins. --source or --prompts say which sources.
     """
+    from label.mixed_pairs import plan_mixture
     from label.pairing import Split
     from label.pairs import PairSettings, keep_pairs, plan_pairs
     from store.db import Store
@@ -154,14 +176,53 @@ def pairs(
         judged=judged,
         split=Split() if split is None else Split.parse(split),
     )
-    plan = plan_pairs(Store(store_path, at=at, wait_s=wait_s), settings)
+    store = Store(store_path, at=at, wait_s=wait_s)
+    shares: Sequence[Share] = ()
+    if preset is None:
+        plan = plan_pairs(store, settings)
+    else:
+        mixture = plan_mixture(store, _mixture_settings(settings))
+        plan, shares = mixture.plan, mixture.shares
     if not as_json:
+        if shares:
+            rows = [(one.source, one.rule, one.read, one.pairs) for one in shares]
+            echo(table(("source", "by", "in", "pairs"), rows))
         _echo_audit(plan)
     kept = None if dry_run else keep_pairs(Store(store_path, wait_s=wait_s), name, settings, plan)
     if as_json:
-        echo_json({"name": name, "dry_run": dry_run, **plan.as_json(), **_kept_as_json(kept)})
+        told = {"sources": [asdict(one) for one in shares]} if preset else {}
+        echo_json({"name": name, "dry_run": dry_run, **told, **plan.as_json(), **_kept_as_json(kept)})
     else:
         echo(_kept_in_words(name, kept))
+
+
+def _mixture_settings(settings: "PairSettings") -> "MixtureSettings":
+    """What of SETTINGS a preset leaves open.
+
+    Raises BadSettings if anything else was asked for.
+    """
+    from label.judged_pairs import Judged
+    from label.pair_rules import SHP_RATIO, PairRule
+    from label.scores import Scoring
+    from label.source_rules import MixtureSettings
+
+    rule, scoring = settings.rule, settings.scoring
+    left = PairRule(min_gap=rule.min_gap, min_ratio=None, max_per_prompt=rule.max_per_prompt, seed=rule.seed)
+    own = Scoring(sources=scoring.sources, prompts=scoring.prompts, with_truncated=scoring.with_truncated)
+    if rule != left or settings.judged != Judged() or scoring != own:
+        raise BadSettings(
+            "--preset says how pairs are made; beside it go --prompts, --source, --min-gap, --max-per-prompt,"
+            " --with-truncated, --parts and --seed"
+        )
+    return MixtureSettings(
+        sources=scoring.sources,
+        prompts=scoring.prompts,
+        min_gap=rule.min_gap,
+        min_ratio=SHP_RATIO,
+        max_per_prompt=rule.max_per_prompt,
+        with_truncated=scoring.with_truncated,
+        seed=rule.seed,
+    )
 
 
 def _echo_audit(plan: "Plan") -> None:

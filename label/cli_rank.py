@@ -43,8 +43,20 @@ SCORING = (
     click.option(
         "--ratings", metavar="LABELER", help="Mean ratings by LABELER are the score, aspects alike."
     ),
-    click.option("--scale", metavar="NAME", help="Only ratings and verdicts on this scale."),
-    click.option("--template", metavar="NAME", help="Only ratings and verdicts by this template."),
+    click.option(
+        "--aspect", "aspects", multiple=True, metavar="NAME", help="Only ratings of this; repeatable."
+    ),
+    click.option(
+        "--scale", metavar="NAME", help="Only ratings on this scale, or verdicts where no ratings are named."
+    ),
+    click.option("--template", metavar="NAME", help="The same by template."),
+    click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        metavar="NAME",
+        help="Only ratings and verdicts that came with this source; repeatable.",
+    ),
     click.option(
         "--length-penalty",
         type=click.FloatRange(min=0),

@@ -34,6 +34,8 @@ class Judged:
     """Whether a verdict counts that holds in one order and is a tie in the other."""
     drops_contradicted: bool = False
     """Whether pairs are dropped whose rejected response has the higher score."""
+    keeps_unscored: bool = False
+    """Whether pairs stay that have no scores to be held against a gap or a ratio."""
 
 
 @dataclass(frozen=True, slots=True)

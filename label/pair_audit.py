@@ -159,7 +159,8 @@ def _mean(values: NDArray[np.int64] | NDArray[np.bool_]) -> float | None:
 def _strengths(pairs: Pairs) -> dict[str, int]:
     if pairs.strength is None:
         return {}
-    names, counts = np.unique(pairs.strength.astype(str), return_counts=True)
+    named = pairs.strength[pairs.strength != None]  # noqa: E711 - elementwise; rated pairs have no strength
+    names, counts = np.unique(named.astype(str), return_counts=True)
     return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 

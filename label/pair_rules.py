@@ -41,8 +41,8 @@ class PairRule:
     """The least score a chosen response has, by `threshold`."""
     rejected_max: float | None = None
     """A rejected response scores below this, by `threshold`; None takes `chosen_min`."""
-    min_ratio: float = SHP_RATIO
-    """Scores must have a larger ratio, by `shp`."""
+    min_ratio: float | None = None
+    """Scores must be positive and have a larger ratio, by `shp` and `judged`; None is 2 by `shp`."""
     max_per_prompt: int | None = None
     """The most pairs of a prompt, drawn by hash; None takes all, and 5 by `shp`."""
     seed: int = 0
@@ -64,6 +64,8 @@ class PairRule:
             raise BadSettings("--rejected-max is above --chosen-min: a response could be both")
         if self.rule == "all-above-gap" and self.min_gap <= 0:
             raise BadSettings("`--rule all-above-gap` needs --min-gap, above 0")
+        if self.min_ratio is not None and self.rule not in ("shp", "judged"):
+            raise BadSettings("--min-ratio goes with `--rule shp` or `--rule judged`")
         if self.min_gap < 0:
             raise BadSettings("--min-gap is not negative")
 
@@ -248,7 +250,7 @@ def _is_not_positive(rule: PairRule, better: Scores, worse: Scores) -> Mask:
 
 
 def _is_too_even(rule: PairRule, better: Scores, worse: Scores) -> Mask:
-    return better <= rule.min_ratio * worse
+    return better <= (SHP_RATIO if rule.min_ratio is None else rule.min_ratio) * worse
 
 
 _FAULTS: dict[Rule, tuple[tuple[str, Callable[[PairRule, Scores, Scores], Mask]], ...]] = {

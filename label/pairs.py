@@ -12,7 +12,7 @@ from label.judged_pairs import Judged, judged_pairs, with_scores
 from label.pair_audit import Audit, audit_of, read_texts
 from label.pair_rules import Drops, PairRule, Pairs, first_of_each, pairs_by
 from label.pairing import Split
-from label.scores import Scoring, Step, conditions, cut_draws, read_scores, state_of
+from label.scores import Scoring, Step, check_sources, conditions, cut_draws, read_scores, state_of
 from store.errors import BadSettings
 from store.selections import Selection, newest_selection, write_selection
 
@@ -25,6 +25,9 @@ COLUMNS = (
     "prompt_id, chosen_id, rejected_id, score_chosen, score_rejected, score_gap, rank_chosen, rank_rejected,"
     " strength, part"
 )
+
+OF_SOURCES = " AND source_id IN (SELECT source_id FROM current_sources WHERE list_contains($sources, name))"
+"""Asked of verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class PairSettings:
             raise BadSettings(
                 "--min-gap is about scores: add --reward-model or --ratings, or use --min-margin"
             )
+        if self.rule.rule == "judged" and self.rule.min_ratio is not None and not self.has_scores:
+            raise BadSettings("--min-ratio is about scores: add --reward-model or --ratings")
 
     @property
     def has_scores(self) -> bool:
@@ -141,9 +146,15 @@ def _judged(store: "Store", settings: PairSettings) -> Chosen:
 
 def _verdicts(reading: "Reading", settings: PairSettings, dropped: Counter[str]) -> tuple[Pairs, int]:
     asked = conditions(reading, settings.scoring, ("response_a_id", "response_b_id"))
+    check_sources(reading, settings.scoring.sources)
     named = {"scale": settings.scoring.scale, "template": settings.scoring.template}
-    params = {name: value for name, value in named.items() if value is not None}
+    if settings.scoring.ratings is not None:
+        named = {}  # these say which ratings are the score
+    params: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     asked += "".join(f" AND {name} = ${name}" for name in params)
+    if settings.scoring.sources:
+        asked += OF_SOURCES
+        params["sources"] = list(settings.scoring.sources)
     return judged_pairs(reading, settings.judged, asked, dropped, params)
 
 
@@ -152,11 +163,16 @@ def _scores_checked(pairs: Pairs, settings: PairSettings, reasons: Counter[str])
     if settings.judged.drops_contradicted:
         is_against = (gaps <= -settings.scoring.epsilon) & (gaps < 0)
         pairs = _without(pairs, is_against, "contradicted", reasons)
-    if settings.rule.min_gap > 0:
+    rule = settings.rule
+    if (rule.min_gap > 0 or rule.min_ratio is not None) and not settings.judged.keeps_unscored:
+        pairs = _without(pairs, np.isnan(pairs.score_chosen - pairs.score_rejected), "no_score", reasons)
+    if rule.min_ratio is not None:
+        pairs = _without(pairs, pairs.score_rejected <= 0, "score_not_positive", reasons)
+        is_even = pairs.score_chosen <= rule.min_ratio * pairs.score_rejected
+        pairs = _without(pairs, is_even, "ratio_too_small", reasons)
+    if rule.min_gap > 0:
         gaps = pairs.score_chosen - pairs.score_rejected
-        pairs = _without(pairs, np.isnan(gaps), "no_score", reasons)
-        gaps = pairs.score_chosen - pairs.score_rejected
-        pairs = _without(pairs, gaps < settings.rule.min_gap, "below_min_gap", reasons)
+        pairs = _without(pairs, gaps < rule.min_gap, "below_min_gap", reasons)
     return pairs
 
 

@@ -53,6 +53,10 @@ class Scoring:
     """Only ratings, or verdicts, on this scale."""
     template: str | None = None
     """Only ratings, or verdicts, asked for with this template."""
+    aspects: tuple[str, ...] = ()
+    """Only ratings of these; empty takes all that the labeler rated."""
+    sources: tuple[str, ...] = ()
+    """Only ratings and verdicts that came with these sources; empty takes all."""
     length_penalty: float = 0.0
     """What each character of a response costs (RLHF Workflow: 0.001)."""
     policies: tuple[str, ...] = ()
@@ -73,6 +77,8 @@ class Scoring:
             raise BadSettings("the score is made of rewards or of ratings: give --reward-model or --ratings")
         if self.together and (self.ratings is not None or len(self.reward_models) == 1):
             raise BadSettings("--together makes one score of several reward models")
+        if self.aspects and self.ratings is None:
+            raise BadSettings("--aspect is about ratings: add --ratings")
         if self.length_penalty < 0 or self.epsilon < 0:
             raise BadSettings("--length-penalty and --epsilon are not negative")
 
@@ -241,11 +247,14 @@ def cut_draws(reading: "Reading") -> Ids:
 
 
 def _read(reading: "Reading", scoring: Scoring) -> tuple[Scored, str]:
+    check_sources(reading, scoring.sources)
     if scoring.ratings is not None:
         return _rows(reading, scoring, _rated(reading, scoring, scoring.ratings)), (
             f"mean rating by {scoring.ratings}"
         )
     models = chosen_models(reading, scoring)
+    if scoring.sources:
+        raise BadSettings("--source is about ratings and verdicts: add --ratings, or take `--rule judged`")
     if len(models) > 1:
         words = " + ".join(map(str, models)) + " (mean of z)"
         return _rows(reading, scoring, _ensemble(reading, scoring, models)), words
@@ -264,8 +273,15 @@ def _rated(reading: "Reading", scoring: Scoring, labeler: str) -> "pa.Table":
         raise UnknownName.of(f"scale of {labeler}", scoring.scale, scales)
     if scoring.scale is None and len(scales) > 1:
         raise RequestError(f"{labeler} rated on more than one --scale; name one: {', '.join(sorted(scales))}")
+    _check_aspects(reading, labeler, scoring.aspects)
     where = conditions(reading, scoring)
-    asked = {"labeler": labeler, "scale": scoring.scale, "template": scoring.template}
+    asked = {
+        "labeler": labeler,
+        "scale": scoring.scale,
+        "template": scoring.template,
+        "aspects": list(scoring.aspects) or None,
+        "sources": list(scoring.sources) or None,
+    }
     return reading.arrow(named_sql("label", "scored_by_ratings").replace("/* where */", where), asked)
 
 
@@ -324,6 +340,22 @@ def _first_draws(scoring: Scoring) -> str:
     """The first draws of each policy that takes part."""
     sql = f"SELECT (prompt_id, response_id) FROM samples WHERE sample_index < {int(scoring.candidates or 0)}"
     return sql + (" AND list_contains(getvariable('scored_policies'), policy)" if scoring.policies else "")
+
+
+def check_sources(reading: "Reading", sources: tuple[str, ...]) -> None:
+    """Raises UnknownName for a source that the store does not hold."""
+    known = [name for (name,) in reading.rows("SELECT DISTINCT name FROM current_sources")] if sources else []
+    for source in sources:
+        if source not in known:
+            raise UnknownName.of("source", source, known)
+
+
+def _check_aspects(reading: "Reading", labeler: str, aspects: tuple[str, ...]) -> None:
+    rows = reading.rows("SELECT DISTINCT aspect FROM ratings WHERE labeler = ?", [labeler]) if aspects else []
+    known = [aspect for (aspect,) in rows]
+    for aspect in aspects:
+        if aspect not in known:
+            raise UnknownName.of(f"aspect of {labeler}", aspect, known)
 
 
 def _check_policies(reading: "Reading", policies: tuple[str, ...]) -> None:

@@ -1,5 +1,5 @@
 -- One labeler's ratings of each response: the mean over draws and templates, then over aspects; scored only
--- where every aspect it ever rated has a rating. $scale, $template: only these, NULL for all.
+-- where every aspect it ever rated has a rating. $scale, $template, $aspects, $sources: only these, NULL for all.
 WITH means AS (
     SELECT
         response_id,
@@ -9,6 +9,13 @@ WITH means AS (
     WHERE labeler = $labeler
         AND ($scale IS NULL OR scale = $scale)
         AND ($template IS NULL OR template = $template)
+        AND ($aspects IS NULL OR list_contains(CAST($aspects AS VARCHAR[]), aspect))
+        AND (
+            $sources IS NULL
+            OR source_id IN (
+                SELECT source_id FROM current_sources WHERE list_contains(CAST($sources AS VARCHAR[]), name)
+            )
+        )
     GROUP BY response_id, aspect
 ),
 aspects AS (

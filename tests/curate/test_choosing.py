@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from curate.choosing import Scope, keep_choice
 from curate.cli import cli
 from curate.ingest import IngestSettings, ingest_files
-from curate.mix import MixSettings, mix, preset_takes
+from curate.mix import MixSettings, mix
 from curate.split import SplitSettings, parse_parts, split
 from curate.unfold import UnfoldSettings, unfold
 from store.console import run_command
@@ -139,10 +140,44 @@ def test_a_larger_mixture_holds_the_smaller_and_another_seed_draws_anew(fill: Fi
 def test_presets_match_sources_by_pattern_and_say_what_is_missing(fill: Fill) -> None:
     names = ["flan_v2", "cot", "dolly-15k", "oasst1", "gpt4-alpaca", "code_alpaca", "sharegpt", "baize"]
     store = fill({name: chats(3, start=3 * place) for place, name in enumerate(names)})
-    assert set(by_source(store, MixSettings(takes=preset_takes("human")))) == set(names[:4])
-    assert set(by_source(store, MixSettings(takes=preset_takes("human-gpt")))) == set(names[:7])
-    with pytest.raises(UnknownName, match="no source named '\\*gpt4\\*alpaca\\*'"):
-        mix(store, MixSettings(takes=preset_takes("human-gpt"), scope=Scope(sources=tuple(names[:4]))))
+    assert set(by_source(store, MixSettings(preset="human"))) == set(names[:4])
+    assert set(by_source(store, MixSettings(preset="human-gpt"))) == set(names[:7])
+    few = Scope(sources=tuple(names[:4]))
+    with pytest.raises(UnknownName) as caught:
+        mix(store, MixSettings(preset="human-gpt", scope=few))
+    words = str(caught.value)
+    assert "finds no source for GPT4-Alpaca (*gpt4*alpaca*), Code-Alpaca" in words
+    assert "the store's sources are: cot, dolly-15k, flan_v2, oasst1;" in words
+    assert (
+        "curate ingest alpaca PATH --name gpt4-alpaca; curate ingest alpaca PATH --name code-alpaca" in words
+    )
+    assert "--skip-missing" in words
+    skipping = MixSettings(preset="human-gpt", scope=few, skips_missing=True)
+    assert set(by_source(store, skipping)) == set(names[:4])
+
+
+def test_a_preset_of_which_nothing_is_there_cannot_be_skipped_into(fill: Fill) -> None:
+    store = fill({"baize": chats(3)})
+    with pytest.raises(UnknownName, match="the store's sources are: baize") as caught:
+        mix(store, MixSettings(preset="human", skips_missing=True))
+    assert "--skip-missing" not in str(caught.value)
+    with pytest.raises(UnknownName, match="the store's sources with labels are: none yet"):
+        mix(store, MixSettings(preset="mix1"))
+    with pytest.raises(UnknownName, match="no mixture named 'mix3'; did you mean 'mix"):
+        mix(store, MixSettings(preset="mix3"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"preset": "human", "takes": (("a", None),)},
+        {"skips_missing": True},
+        {"preset": "mix1", "class_ratios": (("GPT3", 0.5),)},
+    ],
+)
+def test_a_mixture_that_contradicts_itself_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(BadSettings):
+        MixSettings(**asked)
 
 
 def test_a_class_is_thinned_by_ratio_and_a_mixture_ends_at_a_number_of_turns(fill: Fill) -> None:

@@ -17,8 +17,8 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "s.duckdb")
 
 
-def take(store: Store, reader: str, name: str, *records: object, **asked: str) -> None:
-    path = store.path.parent / name
+def take(store: Store, reader: str, file: str, *records: object, **asked: str) -> None:
+    path = store.path.parent / file
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     ingest_files(store, reader, [path], IngestSettings(**asked))
 
@@ -88,6 +88,24 @@ def test_length_and_complexity_are_no_merits_of_an_answer(store: Store) -> None:
     better = {"prompt": "q", "response": "z", **same, "correctness": 4}
     take(store, "helpsteer", "other.jsonl", better, {**rows[0], "prompt": "q"})
     assert [(one.name, one.pairs) for one in measure_preferences(store).sources] == [("other.jsonl", 1)]
+
+
+def test_answers_in_several_files_of_one_source_are_paired_unless_each_file_has_its_line(
+    store: Store,
+) -> None:
+    same = {"prompt": "p q", "coherence": 3, "complexity": 0, "verbosity": 0}
+    take(store, "helpsteer", "1.jsonl", {**same, "response": "x", "correctness": 3}, name="hs")
+    take(store, "helpsteer", "2.jsonl", {**same, "response": "y z", "correctness": 4}, name="hs")
+    (found,) = measure_preferences(store).sources
+    assert (found.name, found.files, found.prompts, found.pairs, found.path) == ("hs", 2, 1, 1, None)
+    assert (found.mean_prompt, found.mean_preferred, found.mean_rejected) == (2.0, 2.0, 1.0)
+    assert measure_preferences(store, by_file=True).sources == []
+    take(store, "helpsteer", "3.jsonl", {**same, "response": "x y", "correctness": 1}, name="hs")
+    take(store, "pairs", "4.jsonl", {"prompt": "p", "chosen": "x", "rejected": "y"}, name="hs")
+    (found,) = measure_preferences(store).sources
+    assert (found.files, found.pairs) == (4, 1), "a source with verdicts does not only rate"
+    (found,) = measure_preferences(store, by_file=True).sources
+    assert (found.name, found.files, found.pairs, Path(found.path or "").name) == ("hs", 1, 1, "4.jsonl")
 
 
 def test_scores_beside_verdicts_are_not_counted_as_pairs_again(store: Store) -> None:

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from curate.cli import cli
 from curate.ingest import IngestSettings, ingest_files
 from curate.stats import Group, measure
 from store.db import Store
@@ -53,8 +55,15 @@ def test_rounds_and_lengths_are_means_over_conversations_and_turns(store):
             turns=4 / 3,
             mean_conversation=(7 + 3 + 4) / 3,
             models=(("gpt-4", 2), ("", 1)),
+            files=1,
         ),
-        Group("b.json", 1, 1.0, 0.0, 2.0, turns=1.0, mean_conversation=2.0, models=(("gpt-3.5-turbo", 1),)),
+        Group(
+            *("b.json", 1, 1.0, 0.0, 2.0),
+            turns=1.0,
+            mean_conversation=2.0,
+            models=(("gpt-3.5-turbo", 1),),
+            files=1,
+        ),
     ]
     assert [camels(group) for group in found.classes] == [
         ("GPT3", 1, 1.0, 0.0, 2.0),
@@ -85,7 +94,7 @@ def test_dropped_conversations_do_not_count(store):
             " NULL AS run_id FROM conversations WHERE model = ''",
         )
     assert measure(store).sources[0] == Group(
-        "a.json", 2, 1.5, 5 / 3, 5 / 3, turns=1.5, mean_conversation=5.0, models=(("gpt-4", 2),)
+        "a.json", 2, 1.5, 5 / 3, 5 / 3, turns=1.5, mean_conversation=5.0, models=(("gpt-4", 2),), files=1
     )
 
 
@@ -93,7 +102,32 @@ def test_a_source_whose_conversations_another_had_before_is_listed_with_none(sto
     path = tmp_path / "c.jsonl"
     path.write_text(json.dumps(record(2, "gpt-4", ("human", "one two"), ("gpt", "three"))) + "\n")
     ingest_files(store, "sharegpt", [path], IngestSettings())
-    assert measure(store).sources[-1] == Group("c.jsonl", 0, None, None, None)
+    assert measure(store).sources[-1] == Group("c.jsonl", 0, None, None, None, files=1)
+
+
+def test_files_of_one_name_are_one_line_and_a_line_each_where_asked(store, tmp_path):
+    for name, number in (("d.json", 7), ("e.json", 8)):
+        (tmp_path / name).write_text(
+            json.dumps([record(number, name, ("human", "one"), ("gpt", "a " * number))])
+        )
+        ingest_files(store, "sharegpt", [tmp_path / name], IngestSettings(name="parts"))
+    asked = ["stats", "--store", str(store.path), "--json"]
+
+    def lines(*flags):
+        told = json.loads(CliRunner().invoke(cli, [*asked, *flags], catch_exceptions=False).output)
+        assert told["schema_version"] == 1
+        return [(one["name"], one["files"], one["conversations"]) for one in told["sources"]], told
+
+    together, told = lines()
+    assert together == [("a.json", 1, 3), ("b.json", 1, 1), ("parts", 2, 2)]
+    assert told["sources"][2]["mean_completion_tokens"] == (7 + 8) / 2
+    assert {one["model"] for one in told["sources"][2]["sourced_from"]} == {"d.json", "e.json"}
+    assert all("files" not in one for one in told["classes"])
+    apart, told = lines("--files")
+    assert apart == [("a.json", 1, 3), ("b.json", 1, 1), ("parts", 1, 1), ("parts", 1, 1)]
+    assert [Path(one["path"]).name for one in told["sources"][2:]] == ["d.json", "e.json"]
+    shown = CliRunner().invoke(cli, [*asked[:-1], "--files"], catch_exceptions=False).output
+    assert str(tmp_path / "e.json") in shown
 
 
 def test_lengths_can_be_in_tokens(store, tmp_path):
