@@ -6,8 +6,10 @@ answers at once.
 
 import codecs
 import json
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +31,9 @@ SCHEMA_VERSION = 1
 """Grows when a key of a `--json` object changes its meaning or goes away."""
 
 INTERRUPTED = 130
+
+TIED_TO = "PREFERABLY_TIED_TO"
+"""The variable with the number of a pipe that closes when the command that started this one is gone."""
 
 CONTEXT: dict[str, object] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Pass as `context_settings` to every group and single command."""
@@ -123,9 +128,23 @@ def main_of(command: click.Command) -> Callable[[], NoReturn]:
 
     def main() -> NoReturn:
         signal.signal(signal.SIGTERM, _interrupt)
+        _end_with_parent()
         sys.exit(run_command(command, sys.argv[1:]))
 
     return main
+
+
+def _end_with_parent() -> None:
+    """Where a command of ours started this one, be interrupted when that one is gone, however it went."""
+    pipe = os.environ.pop(TIED_TO, None)
+    if pipe is None:
+        return
+
+    def wait() -> None:
+        os.read(int(pipe), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def run_command(command: click.Command, arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ import pytest
 from curate.cli import cli as curate
 from label.cli import cli as label
 from train.cli import cli as train
+from train.sweeps.options import PREFIXES
 from tui.cli import review
 
 TOP: dict[str, click.Command] = {"curate": curate, "label": label, "train": train, "review": review}
@@ -107,5 +108,6 @@ def test_a_page_shows_lines_that_can_be_typed(page: Path) -> None:
 @pytest.mark.parametrize("page", DOCS, ids=[page.stem for page in DOCS])
 def test_a_page_names_options_that_exist(page: Path) -> None:
     known = {name for _, command in PAGES for option in command.params for name in option.opts}
+    known |= {name.replace("--", f"--{prefix}", 1) for name in known for prefix in PREFIXES.values()}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text()))
     assert named - known - OPTIONS_OF_OTHERS == set()

@@ -1,14 +1,18 @@
 """Our own commands as child processes: each printed, run to its end, and read by its JSON."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from store.console import note
+from store.console import TIED_TO, note
 from store.errors import PreferablyError, RequestError, TryLater
 from train.launch import environment
 
@@ -30,17 +34,83 @@ def run_child(words: Sequence[str]) -> Mapping[str, Any]:
 
     Raises KeyboardInterrupt, TryLater, RequestError or PreferablyError as the command's exit code says.
     """
-    note(f"$ {shlex.join(words)}")
-    name, *arguments = words
-    child = subprocess.Popen([*program(name), *arguments], stdout=subprocess.PIPE, env=environment())
+    return Children().run(words)
+
+
+@dataclass
+class Children:
+    """Commands under way, from several threads at once, so that all of them can be ended together."""
+
+    kept_open: tuple[int, ...] = ()
+    """File descriptors that every command inherits, such as a lock's: it is held while one of them lives."""
+    _live: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _is_ended: bool = False
+
+    def run(
+        self, words: Sequence[str], *, log: Path | None = None, device: str | None = None
+    ) -> Mapping[str, Any]:
+        """The same as `run_child`; the command's own words go to the end of LOG, and it sees this GPU only.
+
+        An error then repeats the last line of the log.
+        """
+        note(f"$ {shlex.join(words)}")
+        name, *arguments = words
+        seen = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        with _opened(log) as stderr, _tie() as tie:
+            variables = {**environment(), **seen, TIED_TO: str(tie)}
+            child = self._start([*program(name), *arguments], stderr, variables, tie)
+            try:
+                output, _ = child.communicate()
+            finally:
+                _end(child)
+                with self._lock:
+                    self._live.remove(child)
+        if child.returncode != 0:
+            raise _failure(child.returncode, f"{name} {arguments[0]}", log)
+        printed: Mapping[str, Any] = json.loads(output)
+        return printed
+
+    def end(self) -> None:
+        """End every command that is under way, and start no other; whoever waits for one is told."""
+        with self._lock:
+            self._is_ended = True
+            live = list(self._live)
+        for child in live:
+            child.terminate()
+
+    def _start(
+        self, command: Sequence[str], stderr: IO[bytes] | None, variables: Mapping[str, str], tie: int
+    ) -> "subprocess.Popen[bytes]":
+        with self._lock:
+            if self._is_ended:
+                raise KeyboardInterrupt
+            child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, env=variables, pass_fds=(tie, *self.kept_open)
+            )
+            self._live.append(child)
+            return child
+
+
+@contextmanager
+def _tie() -> Iterator[int]:
+    """The end of a pipe that a child reads: the other end is ours alone, and closes with us even if we are killed."""
+    theirs, ours = os.pipe()
     try:
-        output, _ = child.communicate()
+        yield theirs
     finally:
-        _end(child)
-    if child.returncode != 0:
-        raise _failure(child.returncode, f"{name} {arguments[0]}")
-    printed: Mapping[str, Any] = json.loads(output)
-    return printed
+        os.close(theirs)
+        os.close(ours)
+
+
+@contextmanager
+def _opened(log: Path | None) -> Iterator[IO[bytes] | None]:
+    if log is None:
+        yield None
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        yield file
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
@@ -55,10 +125,21 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
-def _failure(code: int, words: str) -> BaseException:
+def _failure(code: int, words: str, log: Path | None) -> BaseException:
     if code == 130:
         return KeyboardInterrupt()
     said = (
         f"{words} ended with {code}; what it said stands above, and the same command again goes on from there"
+        if log is None
+        else f"{words}: {_last_line(log)}"
     )
     return {2: RequestError, 3: TryLater}.get(code, PreferablyError)(said)
+
+
+def _last_line(log: Path) -> str:
+    """What a log ends with, without the word that every error begins with."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 65536), os.SEEK_SET)
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+    last = next((line for line in reversed(lines) if line), "no reason given")
+    return last.removeprefix("error: ")

@@ -1,4 +1,4 @@
-"""The `train` command: export, check, run, evaluate, iterate."""
+"""The `train` command: export, check, run, evaluate, iterate, sweep."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from train.cli_evaluate import evaluate
 from train.cli_export import export
 from train.cli_iterate import iterate
 from train.cli_run import run
+from train.cli_sweep import sweep
 
 if TYPE_CHECKING:
     from train.check import CheckReport
@@ -125,7 +126,7 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
         echo("✓ no faults")
 
 
-for command in (export, run, evaluate, iterate):
+for command in (export, run, evaluate, iterate, sweep):
     cli.add_command(command)
 
 evaluate.add_command(benchmarks)

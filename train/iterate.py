@@ -9,7 +9,9 @@ from store.errors import BadSettings, PreferablyError
 from store.named_sql import named_sql
 from store.selections import selection_named
 from train.iterations import LoopSettings, LoopStep, iteration_steps, validation_steps
-from train.loop_state import LoopState
+from train.step_state import StepState
+
+STATE_FILE = "iterate.json"
 
 RunCommand = Callable[[Sequence[str]], Mapping[str, Any]]
 """Runs a command line of ours and returns its JSON."""
@@ -97,7 +99,7 @@ def run_loop(loop: LoopSettings, rules: StopRules, run: RunCommand) -> LoopRepor
     trained and validated on.
     """
     check_apart(loop)
-    state = LoopState.at(loop.out)
+    state = StepState.at(loop.out / STATE_FILE, kind="loop", place="iteration")
     _run_steps(validation_steps(loop, 0), state, run)
     iterates = [_iterate(loop, 0, {}, rules, state)]
     stopped = stop_reason(iterates, rules)
@@ -149,7 +151,7 @@ def stop_reason(iterates: Sequence[Iterate], rules: StopRules) -> str | None:
 
 
 def _run_iteration(
-    loop: LoopSettings, iteration: int, state: LoopState, run: RunCommand
+    loop: LoopSettings, iteration: int, state: StepState, run: RunCommand
 ) -> dict[str, Mapping[str, Any]] | None:
     """What each command of the iteration printed, by its step's name; None if no pair was found."""
     steps = [*iteration_steps(loop, iteration), *validation_steps(loop, iteration)]
@@ -160,7 +162,7 @@ def _run_iteration(
     return outcomes | _run_steps(steps[until_pairs:], state, run)
 
 
-def _run_steps(steps: Iterable[LoopStep], state: LoopState, run: RunCommand) -> dict[str, Mapping[str, Any]]:
+def _run_steps(steps: Iterable[LoopStep], state: StepState, run: RunCommand) -> dict[str, Mapping[str, Any]]:
     outcomes: dict[str, Mapping[str, Any]] = {}
     for step in steps:
         outcome = state.outcome_of(step)
@@ -176,7 +178,7 @@ def _iterate(
     iterate: int,
     outcomes: Mapping[str, Mapping[str, Any]],
     rules: StopRules,
-    state: LoopState,
+    state: StepState,
 ) -> Iterate:
     pairs, history = outcomes.get("pairs"), outcomes.get("history")
     figures = _validation(loop, iterate)
@@ -207,7 +209,7 @@ def _validation(loop: LoopSettings, iterate: int) -> dict[str, Any]:
     return figures
 
 
-def _kl(loop: LoopSettings, iterate: int, state: LoopState) -> float:
+def _kl(loop: LoopSettings, iterate: int, state: StepState) -> float:
     """The divergence from iterate 0; what was estimated once is kept with the loop."""
     from train.divergence import kl_estimate
 

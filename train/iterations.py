@@ -101,6 +101,11 @@ class LoopStep:
     words: tuple[str, ...]
     """The command line."""
 
+    @property
+    def place(self) -> int:
+        """Where in the loop it stands."""
+        return self.iteration
+
 
 def validation_steps(loop: LoopSettings, iterate: int) -> Iterator[LoopStep]:
     """Draw from ITERATE under the validation prompts, and score the draws."""

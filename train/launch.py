@@ -121,16 +121,27 @@ def _report(files: RunFiles, result: dict[str, Any], *, was_finished: bool) -> R
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[IO[str]]:
-    """Keep other runs out of OUT; the child inherits the lock and keeps it if we are killed."""
+def alone(out: Path, wait_s: float = 0.0) -> Iterator[IO[str]]:
+    """Keep other runs out of OUT; a child that inherits the lock keeps it if we are killed.
+
+    WAIT_S is how long to wait for one that is there.
+    """
     with (out / "run.lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryLater(
-                f"another process is training in {out}; wait for it or choose another --out"
-            ) from error
+        ends = time.monotonic() + wait_s
+        while not _is_locked(lock):
+            if time.monotonic() >= ends:
+                raise TryLater(f"another process is training in {out}; wait for it or choose another --out")
+            time.sleep(POLL_S)
         yield lock
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _settle(files: RunFiles, settings: RunSettings) -> None:
