@@ -11,6 +11,7 @@ from store.extensions import ExtensionPoint
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from store.db import Reading
 
@@ -52,6 +53,20 @@ class StoreFilter(Protocol):
         self, reading: "Reading", upto: int
     ) -> "list[tuple[str, str | None, dict[str, object]]]":
         """(conversation as UUID text, label, evidence) of the conversations written up to version UPTO."""
+        ...
+
+
+@runtime_checkable
+class AnswerFilter(StoreFilter, Protocol):
+    """A rule of the whole store that asks of texts only which answers are the same, and how long they are.
+
+    Where other filters read all texts in the same run, it need not read them again.
+    """
+
+    def drops_among(
+        self, reading: "Reading", upto: int, answers: "pa.Table"
+    ) -> "list[tuple[str, str | None, dict[str, object]]]":
+        """As `drops_across`, of ANSWERS: `row` of the message, `words` (a hash of its text) and `n_bytes`."""
         ...
 
 

@@ -22,19 +22,16 @@ from curate.deciding import (
     looked_to,
     newest_conversation,
 )
-from curate.filter import Filter, StoreFilter
+from curate.filter import AnswerFilter, Filter, StoreFilter
 from curate.filter_options import Chosen
 from curate.known_ids import uuid_array
+from curate.screen import Screen
 from store.ids import to_text, uuid_text
 from store.named_sql import named_sql
-from store.rows import ROLES
 from store.runs import run_of
 
 if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from store.db import Store
+    from store.db import Reading, Store
     from store.runs import Run
 
 PIECE_MESSAGES = 50_000
@@ -72,50 +69,6 @@ class Due:
 
     chosen: Chosen
     after: int
-
-
-class Screen:
-    """What is known of the messages: role and length of all, and what each filter noticed."""
-
-    def __init__(self, n_messages: int, rules: dict[str, Filter]) -> None:
-        self.rules = rules
-        self.roles: NDArray[np.uint8] = np.zeros(n_messages, dtype=np.uint8)
-        self.n_chars: NDArray[np.int32] = np.zeros(n_messages, dtype=np.int32)
-        self.noticed: dict[str, list[pl.DataFrame]] = {}
-
-    def take(self, texts: "pl.DataFrame") -> None:
-        """Let every filter look at some messages."""
-        import polars as pl
-
-        rows = texts.get_column("row").to_numpy()
-        codes = texts.get_column("role").cast(pl.Enum(ROLES)).to_physical()
-        self.roles[rows] = codes.to_numpy()
-        self.n_chars[rows] = texts.get_column("content").str.len_chars().to_numpy()
-        for name, rule in self.rules.items():
-            found = rule.notice(texts)
-            if found is not None:
-                self.noticed.setdefault(name, []).append(found)
-
-    def turns(self, paths: "pl.DataFrame") -> "pl.DataFrame":
-        """Role and length beside `conversation`, `position` and `row`."""
-        import polars as pl
-
-        rows = paths.get_column("row").to_numpy()
-        roles = pl.Series("role", self.roles[rows])
-        named = roles.replace_strict(list(range(len(ROLES))), list(ROLES), return_dtype=pl.String)
-        return paths.with_columns(named, pl.Series("n_chars", self.n_chars[rows]).cast(pl.Int64))
-
-    def marked(self, name: str, turns: "pl.DataFrame") -> "pl.DataFrame":
-        """The turns as filter NAME is to see them."""
-        import polars as pl
-
-        if name not in self.noticed:
-            empty = {"label": pl.String, "score": pl.Float64, "found": pl.String, "start": pl.Int64}
-            return turns.with_columns(**{key: pl.lit(None, kind) for key, kind in empty.items()})
-        noticed = pl.concat(self.noticed[name])
-        hit = turns.join(noticed.select("row"), on="row", how="semi").select("conversation").unique()
-        whole = turns.join(hit, on="conversation", how="semi")
-        return whole.join(noticed, on="row", how="left", maintain_order="left")
 
 
 def filter_store(
@@ -193,23 +146,37 @@ def _judge(store: "Store", due: Sequence[Due], upto: int, tell: Progress) -> dic
     """What each filter would drop, by its name."""
     drops: dict[str, list[Drop]] = {one.chosen.name: [] for one in due}
     single = [one for one in due if isinstance(one.chosen.rule, Filter) and one.after < upto]
+    whole = [one for one in due if isinstance(one.chosen.rule, StoreFilter) and one.after < upto]
+    answers = None
     if single:
         after = min(one.after for one in single)
-        screen = _screen(store, single, after, upto, tell)
+        knows_same = after == 0 and any(isinstance(one.chosen.rule, AnswerFilter) for one in whole)
+        screen = _screen(store, single, after, upto, tell, knows_same=knows_same)
+        answers = screen.answers()
         for name, found in _drops_by_turns(store, screen, single, after, upto):
             drops[name] += found
-    for one in due:
-        rule = one.chosen.rule
-        if isinstance(rule, StoreFilter) and one.after < upto:
-            with store.read() as reading:
-                across = rule.drops_across(reading, upto)
-            drops[one.chosen.name] += [
-                (id_, _reason(one.chosen.name, label), _evidence(evidence)) for id_, label, evidence in across
-            ]
+    for one in whole:
+        with store.read() as reading:
+            across = _across(reading, one.chosen.rule, upto, answers)
+        drops[one.chosen.name] += [
+            (id_, _reason(one.chosen.name, label), _evidence(evidence)) for id_, label, evidence in across
+        ]
     return drops
 
 
-def _screen(store: "Store", due: Sequence[Due], after: int, upto: int, tell: Progress) -> Screen:
+def _across(
+    reading: "Reading", rule: object, upto: int, answers: pa.Table | None
+) -> list[tuple[str, str | None, dict[str, object]]]:
+    """What a rule drops that needs the whole store; one of answers goes without their texts where they were read."""
+    if answers is not None and isinstance(rule, AnswerFilter):
+        return rule.drops_among(reading, upto, answers)
+    assert isinstance(rule, StoreFilter)
+    return rule.drops_across(reading, upto)
+
+
+def _screen(
+    store: "Store", due: Sequence[Due], after: int, upto: int, tell: Progress, *, knows_same: bool
+) -> Screen:
     """Read the messages of the conversations in question, each once."""
     import polars as pl
 
@@ -218,7 +185,7 @@ def _screen(store: "Store", due: Sequence[Due], after: int, upto: int, tell: Pro
         versions = reading.rows(named_sql("curate", "filter_versions"), span)
         n_messages = int(reading.rows("SELECT coalesce(max(rowid) + 1, 0) FROM main.messages")[0][0])
     rules = {one.chosen.name: one.chosen.rule for one in due if isinstance(one.chosen.rule, Filter)}
-    screen = Screen(n_messages, rules)
+    screen = Screen(n_messages, rules, knows_same=knows_same)
     for piece in _pieces([Held(*row) for row in versions]):
         has_others = any(held.has_others for held in piece)
         asked: dict[str, object] = {"versions": [held.version for held in piece]}
@@ -279,7 +246,7 @@ def _drops_by_turns(
         assert isinstance(paths, pl.DataFrame)
         turns = screen.turns(paths)
         for name, rule in screen.rules.items():
-            mine = turns.filter(pl.col("conversation") >= starts[name])
+            mine = turns if starts[name] <= first else turns.filter(pl.col("conversation") >= starts[name])
             found = rule.drops(screen.marked(name, mine)).sort("conversation")
             yield name, [_drop(name, row, ids, first) for row in found.iter_rows(named=True)]
         first = last
@@ -294,9 +261,12 @@ def _reason(name: str, label: str | None) -> str:
     return f"{name}: {label}" if label else name
 
 
+_EVIDENCE = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+
+
 def _evidence(values: dict[str, object]) -> str | None:
     known = {key: value for key, value in values.items() if value is not None}
-    return json.dumps(known, ensure_ascii=False, sort_keys=True) if known else None
+    return _EVIDENCE.encode(known) if known else None
 
 
 def to_read(store: "Store") -> int:

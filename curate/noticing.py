@@ -33,12 +33,12 @@ def noticed_frame(rows: Iterable[tuple[int, Noticed]]) -> "pl.DataFrame":
 
 def look_at(
     texts: "pl.DataFrame",
-    candidates: "pl.Expr",
+    candidates: "pl.Expr | None",
     judge: "Callable[[str], Noticed | None]",
     then: "pl.Expr | None" = None,
 ) -> "pl.DataFrame":
-    """Judge, one by one, the texts that a cheap question picks, and of those the ones that THEN picks."""
-    picked = texts.filter(candidates)
+    """Judge, one by one, the texts that a cheap question picks (None: all), and of those the ones THEN picks."""
+    picked = texts if candidates is None else texts.filter(candidates)
     if then is not None:
         picked = picked.filter(then)
     rows = zip(picked.get_column("row").to_list(), picked.get_column("content").to_list(), strict=True)

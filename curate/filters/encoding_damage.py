@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from curate.filters.byte_scan import texts_with_controls
 from curate.mojibake import FENCE, MOJIBAKE_MARKS
 from curate.noticing import Noticed, any_turn, look_at
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 REPLACEMENT = "\ufffd"
 CONTROLS = [chr(code) for code in (*range(9), 11, 12, *range(14, 32), 127)]
+MARKS = "|".join(map(re.escape, (REPLACEMENT, *MOJIBAKE_MARKS)))
+"""All of them hold a character beyond ASCII."""
 _MOJIBAKE = re.compile("|".join(map(re.escape, MOJIBAKE_MARKS)))
 _CONTROL = re.compile("[" + "".join(map(re.escape, CONTROLS)) + "]")
 
@@ -31,8 +34,13 @@ class EncodingDamage:
         """Messages with such places outside of fenced code."""
         import polars as pl
 
-        marks = [REPLACEMENT, *MOJIBAKE_MARKS, *(CONTROLS if self.control_characters else [])]
-        return look_at(texts, pl.col("content").str.contains_any(marks), self._judge)
+        content = pl.col("content")
+        foreign = texts.filter(content.str.len_bytes() != content.str.len_chars())
+        picked = foreign.filter(content.str.contains(MARKS))
+        if self.control_characters:
+            controls = texts[texts_with_controls(texts.get_column("content"))]
+            picked = pl.concat([picked, controls]).unique("row", maintain_order=True)
+        return look_at(picked, None, self._judge)
 
     def _judge(self, text: str) -> Noticed | None:
         prose = "".join(text.split(FENCE)[::2])

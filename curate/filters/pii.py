@@ -1,14 +1,16 @@
 """Data by which a person can be reached or robbed: each format checked as far as it can be."""
 
 import re
+import string
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import Noticed, any_turn, look_at
+from curate.noticing import Noticed, any_turn, noticed_frame
 from store.errors import BadSettings, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
     import polars as pl
 
@@ -61,6 +63,11 @@ ROUGHLY = {
     "iban": r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
 }
 """For the engine of Polars, which knows no look-around; they may only find too much."""
+ROUGHLY_EACH = {kind: pattern.replace("[0-9]", r"\d") for kind, pattern in ROUGHLY.items()}
+"""The same with the digits of every script, which the exact patterns of telephone numbers and accounts take, too."""
+LOCAL_SIGNS = string.ascii_letters + string.digits + "_.+-"
+LONGEST_LOCAL = 64
+"""Characters before the @."""
 
 
 def is_luhn(digits: str) -> bool:
@@ -81,6 +88,38 @@ def is_card(text: str) -> bool:
     """Whether a run of digits is a card of a known brand with its check digit."""
     digits = re.sub(r"\D", "", text)
     return CARD_BRANDS.fullmatch(digits) is not None and is_luhn(digits) and digits not in TEST_CARDS
+
+
+def addresses(text: str) -> "Iterator[re.Match[str]]":
+    """What EMAIL finds, sought from each @: the address begins where the signs before it do."""
+    at = text.find("@")
+    while at >= 0:
+        before = text[max(0, at - LONGEST_LOCAL - 1) : at]
+        match = EMAIL.match(text, at - len(before) + len(before.rstrip(LOCAL_SIGNS)))
+        if match is not None:
+            yield match
+        at = text.find("@", at + 1)
+
+
+def _matches(text: str, kinds: "Set[str]") -> "Iterator[tuple[str, re.Match[str]]]":
+    """Every find of KINDS that is somebody's, kind by kind."""
+    if "email" in kinds:
+        for match in addresses(text):
+            if not PLACEHOLDER_DOMAIN.search(match[0]) and not PLACEHOLDER_NAME.match(match[0]):
+                yield "email", match
+    if "iban" in kinds:
+        for match in IBAN.finditer(text):
+            if is_iban(match[0]) and match[0].replace(" ", "") not in TEST_IBANS:
+                yield "iban", match
+    if "card" in kinds:
+        for match in CARD.finditer(text):
+            if is_card(match[0]):
+                yield "card", match
+    if "phone" in kinds:
+        for match in PHONE.finditer(text):
+            n_digits = sum(char.isdigit() for char in match[0])
+            if 9 <= n_digits <= 15 and not FICTIONAL_PHONE.search(match[0]):
+                yield "phone", match
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,31 +147,20 @@ class PersonalData:
         if set(self.kinds) - {"email"}:
             asked = asked | content.str.contains(r"[0-9][0-9 .()-]{6,}[0-9]")
         roughly = content.str.contains("|".join(ROUGHLY[kind] for kind in self.kinds))
-        return look_at(texts, asked, self._judge, roughly)
+        picked = texts.filter(asked).filter(roughly)
+        possible = picked.select(content.str.contains(ROUGHLY_EACH[kind]).alias(kind) for kind in self.kinds)
+        rows = zip(
+            *(picked.get_column(name).to_list() for name in ("row", "content")),
+            possible.iter_rows(),
+            strict=True,
+        )
+        judged = ((row, self._judge(text, set(compress(self.kinds, may)))) for row, text, may in rows)
+        return noticed_frame((row, noticed) for row, noticed in judged if noticed is not None)
 
-    def _judge(self, text: str) -> Noticed | None:
-        for kind, match in self._matches(text):
+    def _judge(self, text: str, kinds: "Set[str]") -> Noticed | None:
+        for kind, match in _matches(text, kinds):
             return kind, float(len(match[0])), match[0][:2] + "…", match.start()
         return None
-
-    def _matches(self, text: str) -> "Iterator[tuple[str, re.Match[str]]]":
-        if "email" in self.kinds and "@" in text:
-            for match in EMAIL.finditer(text):
-                if not PLACEHOLDER_DOMAIN.search(match[0]) and not PLACEHOLDER_NAME.match(match[0]):
-                    yield "email", match
-        if "iban" in self.kinds:
-            for match in IBAN.finditer(text):
-                if is_iban(match[0]) and match[0].replace(" ", "") not in TEST_IBANS:
-                    yield "iban", match
-        if "card" in self.kinds:
-            for match in CARD.finditer(text):
-                if is_card(match[0]):
-                    yield "card", match
-        if "phone" in self.kinds:
-            for match in PHONE.finditer(text):
-                n_digits = sum(char.isdigit() for char in match[0])
-                if 9 <= n_digits <= 15 and not FICTIONAL_PHONE.search(match[0]):
-                    yield "phone", match
 
     def drops(self, turns: "pl.DataFrame") -> "pl.DataFrame":
         """By any message."""

@@ -39,6 +39,9 @@ _WAYS = (
     r"申し訳[^。\n]{0,40}(?:できません|ありません)",
 )
 REFUSALS = re.compile("|".join(_WAYS), re.IGNORECASE)
+ROUGHLY = "(?i)" + "|".join(way.split("(?!")[0].replace(r"\s", r"[\s\x1c-\x1f]") for way in _WAYS)
+"""For the engine of Polars, which knows no look-ahead and is twenty times as fast; in ASCII it may only find too much,
+beyond it the two differ in what is a capital of what."""
 
 HELPS_ALL_THE_SAME = re.compile(
     r"\bhowever\b|\b(?:but|and) i (?:can|will|could)\b|\bi can (?:certainly|still|instead)\b|\bhere (?:is|are|goes)\b|"
@@ -67,7 +70,9 @@ class Refusal:
         short = pl.col("content").str.len_chars() <= self.max_chars
         head = pl.col("content").str.head(HEAD_CHARS)
         declines = head.str.contains_any(list(CLUES), ascii_case_insensitive=True)
-        return look_at(texts, (pl.col("role") == "assistant") & short, self._judge, declines)
+        picked = texts.filter((pl.col("role") == "assistant") & short).filter(declines)
+        foreign = head.str.len_bytes() != head.str.len_chars()
+        return look_at(picked, foreign | head.str.contains(ROUGHLY), self._judge)
 
     def _judge(self, text: str) -> Noticed | None:
         found = REFUSALS.search(text[:HEAD_CHARS])

@@ -1,10 +1,10 @@
 """Answers that go round in circles."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from curate.mojibake import FENCE
 from curate.noticing import Noticed, any_turn, noticed_frame
 
 if TYPE_CHECKING:
@@ -14,15 +14,24 @@ FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 RUN = re.compile(r"([^\s\-=_*#.|~─]{1,12}?)\1{29,}")
 """The same few characters thirty times, unless they draw a line."""
+UNBROKEN = re.compile(r"[^\s\-=_*#.|~─]{30,}")
+"""Every such run lies within one of these, which are rare and quickly found."""
 
 SHORTEST = 300
 LONG_LINE = 20
 """Characters of a line whose repetition means something."""
 GRAM_WORDS = 6
+FEWEST_GRAMS = 20
 TAIL_CHARS = 1_000
 """What is looked at for compression: circles do not end."""
 SUSPECT_RATIO = 2.2
 """Text that LZ4 makes so many times smaller is looked at closely."""
+
+
+def first_run(text: str) -> re.Match[str] | None:
+    """The first place where a few characters come thirty times."""
+    runs = (RUN.search(unbroken[0]) for unbroken in UNBROKEN.finditer(text))
+    return next((run for run in runs if run is not None), None)
 
 
 def repeated_lines(text: str) -> float:
@@ -37,9 +46,11 @@ def repeated_lines(text: str) -> float:
 def repeated_grams(text: str) -> float:
     """The part of the runs of six words that were there before; a character of Chinese or Japanese is a word."""
     words = WORD.findall(text.lower())
-    grams = Counter(zip(*(words[i:] for i in range(GRAM_WORDS)), strict=False))
-    total = sum(grams.values())
-    return (total - len(grams)) / total if total >= 20 else 0.0
+    total = len(words) - GRAM_WORDS + 1
+    if total < FEWEST_GRAMS:
+        return 0.0
+    grams = set(zip(*(words[i:] for i in range(GRAM_WORDS)), strict=False))
+    return (total - len(grams)) / total
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,8 @@ class Repetition:
         return noticed_frame((row, noticed) for row, noticed in judged if noticed is not None)
 
     def _judge(self, text: str) -> Noticed | None:
-        prose = FENCED.sub("\n", text)
-        run = RUN.search(prose[-TAIL_CHARS:])
+        prose = FENCED.sub("\n", text) if FENCE in text else text
+        run = first_run(prose[-TAIL_CHARS:])
         if run is not None:
             return "a few characters", float(len(run[0])), run[0], None
         if len(prose) < SHORTEST:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 from store.named_sql import named_sql
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from store.db import Reading
 
 
@@ -24,10 +26,19 @@ class SameAnswer:
         self, reading: "Reading", upto: int
     ) -> "list[tuple[str, str | None, dict[str, object]]]":
         """Conversations with such an answer."""
+        answers = reading.arrow(named_sql("curate", "answer_words"), {"upto": upto})
+        return self.drops_among(reading, upto, answers)
+
+    def drops_among(
+        self, reading: "Reading", upto: int, answers: "pa.Table"
+    ) -> "list[tuple[str, str | None, dict[str, object]]]":
+        """The same where the answers' hashes are known."""
+        reading.con.register("answer_words", answers)
         rows = reading.rows(
             named_sql("curate", "same_answers"),
             {"upto": upto, "min_prompts": self.min_prompts, "min_chars": self.min_chars},
         )
+        reading.con.unregister("answer_words")
         return [
             (str(conversation), None, {"position": position, "score": n_prompts, "found": found})
             for conversation, position, n_prompts, found in rows

@@ -52,6 +52,9 @@ DANGLING = re.compile(
 LAST_CHARS = 200
 """What a pattern that is tied to the end is given: it would try every place of a long text."""
 
+LAST_WORD = 8
+"""The longest word that leaves something open, and the character before it."""
+
 LOOKED_BACK = 4_000
 """Characters before the end that say how a text ends its lines."""
 
@@ -67,11 +70,11 @@ def is_cut(text: str, shortest: int) -> str | None:
         return "ends in the middle"
     if len(end) < shortest or OPEN_END.search(end[-1:]) is None:
         return None
-    lines = end[-LOOKED_BACK:].split("\n")
-    last = lines[-1][-LAST_CHARS:]
+    last = end[-LOOKED_BACK:].rpartition("\n")[2][-LAST_CHARS:]
     if HAS_LINK.search(last):
         return None
-    return "ends in the middle" if DANGLING.search(last) or _is_open(end, lines) else None
+    is_open = DANGLING.search(last[-LAST_WORD:]) or _is_open(end, end[-LOOKED_BACK:].split("\n"))
+    return "ends in the middle" if is_open else None
 
 
 def _is_open_code(code: str) -> bool:
@@ -117,19 +120,21 @@ class Truncated:
         import polars as pl
 
         content, role = pl.col("content"), pl.col("role")
-        end = content.str.tail(40).str.strip_chars_end()
+        end = pl.col("end")
         is_long = content.str.len_chars() >= self.min_chars
         open_end = is_long & end.str.contains(OPEN_END.pattern.replace(r"\Z", "$"))
         short_prompt = (role == "user") & (content.str.len_bytes() <= 60)
         asks = content.str.head(60).str.contains_any(ASKING, ascii_case_insensitive=True)
-        answers = texts.filter(role == "assistant")
+        answers = texts.filter(role == "assistant").with_columns(
+            end=content.str.tail(40).str.strip_chars_end()
+        )
         fenced = answers.filter(content.str.contains(FENCE, literal=True))
-        odd = content.str.count_matches(FENCE, literal=True) % 2 == 1
+        odd = content.str.count_matches(FENCE) % 2 == 1
         ends = open_end | end.str.contains(r"\n\s*\d+\.$") | (content.str.len_bytes() <= 4)
         picked = pl.concat(
             [
-                answers.filter(ends),
-                fenced.filter(odd | end.str.ends_with(FENCE)),
+                answers.filter(ends).drop("end"),
+                fenced.filter(odd | end.str.ends_with(FENCE)).drop("end"),
                 texts.filter(short_prompt).filter(asks),
             ]
         ).unique("row", maintain_order=True)

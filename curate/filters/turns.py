@@ -32,8 +32,8 @@ class Turns:
         import polars as pl
 
         talk = turns.filter(pl.col("role") != "system").sort("conversation", "position")
-        role = pl.col("role")
-        twice = (role == role.shift(1).over("conversation")) & role.is_in(["user", "assistant"])
+        role, place = pl.col("role"), pl.col("conversation")
+        twice = (role == role.shift(1)) & (place == place.shift(1)) & role.is_in(["user", "assistant"])
         shapes = (
             talk.with_columns(twice.alias("twice"))
             .group_by("conversation", maintain_order=True)

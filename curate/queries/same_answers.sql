@@ -1,4 +1,5 @@
 -- Conversations with an answer that stands under many different prompts, and the first such answer of each.
+-- `answer_words` has the hash of every answer's text and its length, by the row of the message.
 WITH asked AS (
     SELECT conversation_id, message_ids
     FROM conversations
@@ -9,9 +10,11 @@ WITH asked AS (
     )
 ),
 answers AS (
-    SELECT message_id, parent_id, hash(content) AS words
-    FROM messages
-    WHERE role = 'assistant' AND parent_id IS NOT NULL AND strlen(content) >= $min_chars AND version <= $upto
+    SELECT messages.message_id, messages.parent_id, answer_words.words
+    FROM main.messages AS messages
+    JOIN answer_words
+        ON answer_words.row = messages.rowid
+    WHERE messages.parent_id IS NOT NULL AND answer_words.n_bytes >= $min_chars AND messages.version <= $upto
 ),
 repeated AS (
     SELECT message_id, parent_id, words
