@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from curate.trace import Trace
+    from curate.trace_row import TracedRow
     from store.db import Store
 
 
@@ -233,7 +234,9 @@ Examples:
 def trace(given: str, store_path: Path, at: str | None, wait_s: float, as_json: bool) -> None:
     """Follow a thing back to its file and record, and forward to labels and training rows.
 
-    EXPORT is an export's id or its directory; rows count from 0.
+    EXPORT is an export's id or its directory; rows count from 0. Of a row it says which message was the prompt, the
+    chosen and the rejected answer and what scores chose them, whether kto's answer is desirable, and the rank and
+    reward of a response that rsft took.
     """
     from curate.trace import trace as trace_thing
     from store.db import Store
@@ -246,6 +249,8 @@ def trace(given: str, store_path: Path, at: str | None, wait_s: float, as_json: 
 
 
 def _echo_trace(found: "Trace") -> None:
+    if found.row is not None:
+        _echo_row(found.row)
     for row in found.conversations:
         records = ", ".join(str(number) for number in row["record_numbers"])
         echo(f"{row['conversation']}  class {row['class']}, model {row['model'] or 'not given'}")
@@ -255,6 +260,20 @@ def _echo_trace(found: "Trace") -> None:
         for row in getattr(found, name):
             words = ", ".join(f"{key} {value}" for key, value in row.items() if value not in (None, ""))
             echo(f"{name.removesuffix('s')}: {words}")
+
+
+def _echo_row(row: "TracedRow") -> None:
+    desirable = {True: ", desirable", False: ", undesirable", None: ""}[row.label]
+    echo(f"row {row.row_number} of {row.export}, recipe {row.recipe}{desirable}")
+    for message in row.messages:
+        echo(f"  {message['is']:<9} {message['message']}")
+    for key, value in row.facts.items():
+        if key == "rewards":
+            for one in value:
+                echo(f"  reward by {one['reward_model']}@{one['revision']}: {one['value']:.6g}")
+        elif value is not None:
+            shown = f"{value:.6g}" if isinstance(value, float) else value
+            echo(f"  {key.replace('_', ' ')}: {shown}")
 
 
 @click.command(

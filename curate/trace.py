@@ -1,10 +1,11 @@
 """`curate trace`: from any thing back to the record it came from, and forward to all it reached."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.finding import Found, find, find_export_row
+from curate.trace_row import TracedRow, trace_row
 from store.db import Reading, Store
 from store.errors import RequestError
 from store.ids import to_text
@@ -26,6 +27,8 @@ class Trace:
     samples: tuple[Mapping[str, Any], ...] = ()
     """Draws of a policy that one of its messages is."""
     rewards: tuple[Mapping[str, Any], ...] = ()
+    row: TracedRow | None = None
+    """Of a row of an export: what each of its messages was to it."""
 
 
 def trace(store: Store, given: str) -> Trace:
@@ -34,15 +37,14 @@ def trace(store: Store, given: str) -> Trace:
     Raises RequestError if GIVEN names nothing in the store.
     """
     with store.read() as reading:
-        if ":" in given:
-            conversations, messages = _of_export_row(reading, given)
-        else:
-            conversations, messages = _of_id(reading, find(reading, given))
-        return _gather(reading, given, conversations, messages)
+        if ":" not in given:
+            return _gather(reading, given, *_of_id(reading, find(reading, given)))
+        export, row = find_export_row(reading, given)
+        back = _of_export_row(reading, export, row)
+        return replace(_gather(reading, given, *back), row=trace_row(reading, export, row))
 
 
-def _of_export_row(reading: Reading, given: str) -> tuple[list[str], list[str]]:
-    export, row = find_export_row(reading, given)
+def _of_export_row(reading: Reading, export: str, row: int) -> tuple[list[str], list[str]]:
     rows = reading.rows(
         "SELECT CAST(conversation_id AS VARCHAR), CAST(message_ids AS VARCHAR[]) FROM export_rows"
         " WHERE export_id = CAST(? AS UUID) AND row_number = ?",

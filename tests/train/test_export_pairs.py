@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from curate.cli import cli
 from curate.trace import trace
 from label.preference_model import Contest
 from label.preference_models.pair_tokens import written
+from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, UnknownName
 from store.ids import path_digests, to_text, uuid_text
@@ -266,6 +268,45 @@ def test_a_training_row_leads_back_to_its_messages_and_a_message_to_its_rows(
     assert [row["row_number"] for row in back.export_rows] == [number]
     forward = trace(pair_store, rows[number]["rejected_id"])
     assert [row["row_number"] for row in forward.export_rows] == [number]
+
+
+@pytest.mark.parametrize(("recipe", "layout"), [("dpo", "pairs"), ("rm", "pairs")])
+def test_a_traced_row_says_which_message_was_prompt_chosen_and_rejected(
+    recipe: str, layout: str, export: Export, pair_store: Store, tmp_path: Path
+) -> None:
+    export("out", recipe, layout)
+    for number, row in enumerate(read_jsonl(tmp_path / "out")):
+        found = trace(pair_store, f"{tmp_path / 'out'}:{number}").row
+        assert found is not None
+        parts = [one["is"] for one in found.messages]
+        assert parts[-3:] == ["prompt", "chosen", "rejected"]
+        assert set(parts[:-3]) <= {"history"}
+        told = {one["is"]: one["message"] for one in found.messages}
+        assert (told["prompt"], told["chosen"], told["rejected"]) == (
+            *(row["prompt_id"], row["chosen_id"], row["rejected_id"]),
+        )
+        assert (found.recipe, found.label, found.row_number) == (recipe, None, number)
+        assert found.facts["selection"].startswith("mine@v")
+        assert found.facts.get("score_chosen") == row.get("score_chosen")
+        assert found.facts["part"] == "train"
+
+
+def test_a_traced_row_of_kto_says_whether_its_answer_is_desirable(
+    export: Export, pair_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export("out", "kto", "labelled")
+    rows = read_jsonl(tmp_path / "out")
+    for number, row in enumerate(rows):
+        found = trace(pair_store, f"{tmp_path / 'out'}:{number}").row
+        assert found is not None
+        assert found.label is row["label"]
+        part = "chosen" if row["label"] else "rejected"
+        assert found.messages[-1] == {"message": row["completion_id"], "is": part}
+        assert found.facts["other_answer"] == rows[number + (1 if row["label"] else -1)]["completion_id"]
+    assert run_command(cli, ["trace", f"{tmp_path / 'out'}:1", "--store", str(pair_store.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "recipe kto, undesirable" in shown
+    assert f"  rejected  {rows[1]['completion_id']}" in shown
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:

@@ -124,3 +124,21 @@ def test_the_loss_is_on_the_response_alone_and_a_row_leads_back_to_the_draw(
     found = trace(ranked_store, f"{tmp_path / 'out'}:0")
     assert [draw["policy"] for draw in found.samples] == ["sft"]
     assert len(found.rewards) == 1
+    assert found.row is not None
+    assert [one["is"] for one in found.row.messages][-2:] == ["prompt", "response"]
+
+
+def test_a_traced_row_says_the_rank_and_the_reward_of_its_time(
+    ranked_store: Store, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    export(ranked_store, tmp_path / "out", tokenizer_dir, rank=2)
+    lines = (tmp_path / "out" / "train-00000.jsonl").read_text().splitlines()
+    number = next(place for place, line in enumerate(lines) if "Nine." in line)
+    with ranked_store.write() as writing:  # what comes later is not what chose the row
+        writing.append_from(
+            "rewards", "SELECT * EXCLUDE (version, seq) REPLACE (value + 5 AS value) FROM rewards"
+        )
+    row = trace(ranked_store, f"{tmp_path / 'out'}:{number}").row
+    assert row is not None
+    assert (row.recipe, row.facts["rank"], row.label) == ("rsft", 2, None)
+    assert row.facts["rewards"] == [{"reward_model": "rm", "revision": "1", "value": 1.0}]
