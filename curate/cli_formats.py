@@ -17,8 +17,9 @@ Examples:
 def formats(*, as_json: bool) -> None:
     """List the formats `curate ingest` reads, each with an example row.
 
-    All but human-eval are read from whatever holds records with these fields: JSON, JSON Lines, CSV, TSV,
-    spreadsheets, Parquet, folders that `datasets` saved. docs/formats.md says which set is of which format.
+    All but human-eval and plain text are read from whatever holds records with these fields: JSON, JSON Lines,
+    CSV, TSV, spreadsheets, Parquet, folders that `datasets` saved, zip archives of text files. docs/formats.md
+    says which set is of which format.
     """
     from curate.detect import FORMATS
 
@@ -34,4 +35,5 @@ def formats(*, as_json: bool) -> None:
         return
     for name, one in found:
         echo(f"{name}: {one.summary}")
-        echo(f"  {one.example}")
+        for line in one.example.split("\n"):
+            echo(f"  {line}")

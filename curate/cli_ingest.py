@@ -40,6 +40,8 @@ def columns_of(_context: click.Context, _parameter: click.Parameter, value: str 
     epilog="""\b
 Examples:
   curate ingest auto downloads/ --skip-refused
+  curate ingest auto chatgpt-export.zip
+  curate ingest prompt-lines questions.txt
   curate ingest sharegpt sharegpt.json
   curate ingest sharegpt part-*.jsonl.gz --name sharegpt --license CC0-1.0
   curate ingest sharegpt pieces.json --pieces join --json
@@ -129,7 +131,8 @@ def ingest(
 
     FORMAT is one of those that `curate formats` lists, or `auto`, which finds it in the first records and
     says why, or names the two nearest and takes nothing. Files may be JSON, JSON Lines, CSV, TSV (also gzip
-    or zstd), spreadsheets, Parquet, folders that `datasets` saved, or folders of such files. A record that
+    or zstd), spreadsheets, Parquet, folders that `datasets` saved, or folders and zip archives of such files; plain
+    text is prompts. A record that
     cannot be stored goes to the table `rejects` with line, offset and reason; the rest goes in. Ingesting a
     file twice adds nothing, and an interrupted ingest is continued by the same command.
     """

@@ -57,6 +57,8 @@ FORMATS: ExtensionPoint[Format] = ExtensionPoint(
         "pairs": "curate.readers.pairs:FORMAT",
         "pku-saferlhf": "curate.readers.pku_saferlhf:FORMAT",
         "prometheus": "curate.readers.prometheus:FORMAT",
+        "prompt-blocks": "curate.readers.text_prompts:BLOCKS_FORMAT",
+        "prompt-lines": "curate.readers.text_prompts:LINES_FORMAT",
         "prompts": "curate.readers.prompts:FORMAT",
         "qa-feedback": "curate.readers.qa_feedback:FORMAT",
         "response-sets": "curate.readers.response_sets:FORMAT",

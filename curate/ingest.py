@@ -87,6 +87,7 @@ def _limited(source: Source, remarks: list[str]) -> Iterator[Item]:
     limit, label = source.settings.limit, source.settings.model_label
     if source.why:
         remarks.append(f"read as {source.reader}: {source.why}")
+    remarks += [source.remark] if source.remark else []
     remarks += [f"{twin} holds the same and is taken once" for twin in source.twins]
     for item in READERS.load(source.reader)(source.path, source.settings.for_reader()):
         if isinstance(item, Remark):

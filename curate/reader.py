@@ -308,6 +308,8 @@ READERS: ExtensionPoint[Reader] = ExtensionPoint(
         "pairs": "curate.readers.pairs:PAIRS",
         "pku-saferlhf": "curate.readers.pku_saferlhf:PKU_SAFERLHF",
         "prometheus": "curate.readers.prometheus:PROMETHEUS",
+        "prompt-blocks": "curate.readers.text_prompts:PROMPT_BLOCKS",
+        "prompt-lines": "curate.readers.text_prompts:PROMPT_LINES",
         "prompts": "curate.readers.prompts:PROMPTS",
         "qa-feedback": "curate.readers.qa_feedback:QA_FEEDBACK",
         "response-sets": "curate.readers.response_sets:RESPONSE_SETS",

@@ -109,6 +109,8 @@ class Source:
     settings: IngestSettings
     twins: tuple[str, ...] = ()
     """Other files that hold the same, and are not read again."""
+    remark: str = ""
+    """What a person should know of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,9 @@ def _source(one: Input, settings: IngestSettings) -> Source:
     next(reader(one.path, settings.for_reader()), None)  # raises BadInput if it does not begin as it should
     source_id = digest_of("s1", inspection.sha256, detected.reader, settings.identity())
     name = settings.name or one.name
-    return Source(source_id, name, detected.reader, detected.why, one.path, inspection, settings)
+    return Source(
+        *(source_id, name, detected.reader, detected.why, one.path, inspection, settings), remark=one.remark
+    )
 
 
 def _checked_reader(name: str, settings: IngestSettings) -> str:

@@ -1,4 +1,4 @@
-"""What each message of a training row was to it: prompt, chosen, rejected or the answer, and the numbers that chose it."""
+"""What each message of a training row was to it: prompt, chosen, rejected or answer, and the numbers that chose it."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -8,8 +8,9 @@ from typing import Any
 
 from curate.format import Container
 from curate.reader import Inspection
+from curate.readers.archives import EXPANSION_GRACE_BYTES, MAX_EXPANSION, archive_of, open_bytes
 from curate.readers.table_rows import TableRow, excerpt_of_cells
-from curate.readers.text_files import CHUNK_BYTES, EXPANSION_GRACE_BYTES, MAX_EXPANSION
+from curate.readers.text_files import CHUNK_BYTES
 from store.errors import BadInput
 
 PARQUET_MAGIC = b"PAR1"
@@ -19,14 +20,24 @@ BATCH_ROWS = 256
 
 
 def container_of(path: Path) -> Container | None:
-    """What a file's first bytes say; a folder that `datasets` saved is Arrow."""
+    """What a file's first bytes say; a folder that `datasets` saved is Arrow.
+
+    Raises BadInput for such a file inside an archive.
+    """
     if path.is_dir():
         return "arrow" if is_saved_dataset(path) else None
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         head = file.read(8)
+    found: Container | None = None
     if head.startswith(PARQUET_MAGIC):
-        return "parquet"
-    return "arrow" if head.startswith((ARROW_MAGIC, STREAM_MAGIC)) else None
+        found = "parquet"
+    elif head.startswith((ARROW_MAGIC, STREAM_MAGIC)):
+        found = "arrow"
+    if found is not None and archive_of(path) is not None:
+        raise BadInput(
+            f"{path} is {found.capitalize()} inside an archive, where only text is read; unpack it"
+        )
+    return found
 
 
 def is_saved_dataset(folder: Path) -> bool:

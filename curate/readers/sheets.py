@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from curate.format import Container
 from curate.reader import Inspection
+from curate.readers.archives import EXPANSION_GRACE_BYTES, MAX_EXPANSION, archive_of, open_bytes
 from curate.readers.table_rows import TableRow, excerpt_of_cells
-from curate.readers.text_files import CHUNK_BYTES, EXPANSION_GRACE_BYTES, MAX_EXPANSION
+from curate.readers.text_files import CHUNK_BYTES
 from store.errors import BadInput, MissingExtra
 
 if TYPE_CHECKING:
@@ -19,9 +20,14 @@ ZIP_MAGIC = b"PK\x03\x04"
 
 
 def container_of(path: Path) -> Container | None:
-    """Whether the file is a zip archive with a workbook inside."""
+    """Whether the file is a zip archive with a workbook inside.
+
+    Raises BadInput for an archive inside an archive.
+    """
     if path.is_dir() or not _begins_as_zip(path):
         return None
+    if archive_of(path) is not None:
+        raise BadInput(f"{path} is an archive or a spreadsheet inside an archive; unpack the outer one")
     try:
         with zipfile.ZipFile(path) as archive:
             return "sheet" if "xl/workbook.xml" in archive.namelist() else None
@@ -30,7 +36,7 @@ def container_of(path: Path) -> Container | None:
 
 
 def _begins_as_zip(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
 
 

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from curate.reader import Inspection
+from curate.readers.archives import EXPANSION_GRACE_BYTES, MAX_EXPANSION, MemberFile, open_bytes
 from store.errors import BadInput
 
 CHUNK_BYTES = 1 << 20
-MAX_EXPANSION = 256
-"""Compressed chat logs reach 20; a file that passes this is a bomb."""
-EXPANSION_GRACE_BYTES = 64 << 20
 MAX_WINDOW_BYTES = 1 << 27
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -34,10 +32,19 @@ NOT_JSON = (
     (re.compile(rb"<"), "looks like a web page, not JSON; download the file itself again"),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "is UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8"),
     (re.compile(rb"PAR1"), "is a Parquet file, not JSON; write it as JSON Lines first"),
-    (re.compile(rb"PK\x03\x04"), "is a zip archive; unpack it and name the file inside"),
+    (
+        re.compile(rb"PK\x03\x04"),
+        "is a zip archive where a file was meant; unpack it and name the file inside",
+    ),
     (re.compile(rb"BZh|\xfd7zXZ"), "is compressed in a way that is not read; use gzip or zstd"),
 )
 """How files begin that are often taken for JSON, and what to do about each."""
+NOT_TEXT = (
+    *(one for one in NOT_JSON if one[0].pattern != rb"<"),
+    (re.compile(rb"(?i)<!doctype|<html"), "looks like a web page; download the file itself again"),
+)
+"""The same for plain text, which may begin with `<`."""
+Beginnings = tuple[tuple[re.Pattern[bytes], str], ...]
 
 
 class Bytes(Protocol):
@@ -51,7 +58,7 @@ class Bytes(Protocol):
 class Tally:
     """Counts, and if asked hashes, what is read through it."""
 
-    def __init__(self, file: BinaryIO, *, is_hashed: bool) -> None:
+    def __init__(self, file: BinaryIO | MemberFile, *, is_hashed: bool) -> None:
         self._file = file
         self._hash = hashlib.sha256() if is_hashed else None
         self.count = 0
@@ -64,6 +71,11 @@ class Tally:
             self._hash.update(block)
         return block
 
+    @property
+    def stored_count(self) -> int:
+        """How many bytes of what is stored that is; of a member of an archive the whole of what is compressed."""
+        return self._file.stored_bytes if isinstance(self._file, MemberFile) else self.count
+
     def hexdigest(self) -> str:
         """The SHA-256 of everything read."""
         return self._hash.hexdigest() if self._hash is not None else ""
@@ -74,21 +86,21 @@ def text_chunks(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
 
     Raises BadInput if it is compressed and damaged, or expands beyond MAX_EXPANSION.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         yield from _text(Tally(file, is_hashed=False), path, chunk_bytes)
 
 
-def inspect_text(path: Path) -> Inspection:
-    """Hash the file at PATH and make sure that its text can be JSON.
+def inspect_text(path: Path, beginnings: Beginnings = NOT_JSON) -> Inspection:
+    """Hash the file at PATH and make sure that its text can be JSON, or does not begin with one of BEGINNINGS.
 
     Raises BadInput, naming the line and the way out, if it cannot: nothing was taken then.
     """
     if path.is_dir():
         raise BadInput(f"{path} is a folder; name the files in it")
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         tally = Tally(file, is_hashed=True)
-        text_bytes = _checked_length(_text(tally, path, CHUNK_BYTES), path)
-    return Inspection(tally.hexdigest(), tally.count, text_bytes)
+        text_bytes = _checked_length(_text(tally, path, CHUNK_BYTES), path, beginnings)
+    return Inspection(tally.hexdigest(), tally.stored_count, text_bytes)
 
 
 def file_hash(path: Path) -> str:
@@ -97,9 +109,9 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _checked_length(chunks: Iterator[bytes], path: Path) -> int:
+def _checked_length(chunks: Iterator[bytes], path: Path, beginnings: Beginnings) -> int:
     first = next(chunks, b"")
-    _check_beginning(first, path)
+    _check_beginning(first, path, beginnings)
     length, tail = 0, b"\n"
     for chunk in chain([first], chunks):
         _check_conflict(tail + chunk[: len(CONFLICT)], path)
@@ -109,13 +121,13 @@ def _checked_length(chunks: Iterator[bytes], path: Path) -> int:
     return length
 
 
-def _check_beginning(first: bytes, path: Path) -> None:
+def _check_beginning(first: bytes, path: Path, beginnings: Beginnings) -> None:
     text = first.lstrip()
     if not text:
         raise BadInput(f"{path} is empty; check how it was made or downloaded")
     if text.startswith(CONFLICT):
         return  # the next check says so, with the line
-    for beginning, sentence in NOT_JSON:
+    for beginning, sentence in beginnings:
         if beginning.match(text):
             raise BadInput(f"{path} {sentence} (line {first[: first.find(text[:8])].count(10) + 1})")
 
@@ -171,7 +183,7 @@ def _bounded(pieces: Iterator[bytes], raw: Tally, path: Path) -> Iterator[bytes]
     total = 0
     for piece in pieces:
         total += len(piece)
-        if total > EXPANSION_GRACE_BYTES and total > MAX_EXPANSION * raw.count:
+        if total > EXPANSION_GRACE_BYTES and total > MAX_EXPANSION * raw.stored_count:
             raise BadInput(
                 f"{path} expands to more than {MAX_EXPANSION} times its size;"
                 " decompress it yourself if you trust it"

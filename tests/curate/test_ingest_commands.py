@@ -80,7 +80,7 @@ def test_stats_prints_both_tables_with_the_unit_in_the_heading(curate, corpus):
         **{"turns": 1.0, "mean_conversation_tokens": 3.0},
         "sourced_from": [{"model": "gpt-4", "conversations": 1}],
     }
-    assert found["sources"] == [{"name": "a.json", **expected}]
+    assert found["sources"] == [{"name": "a.json", "files": 1, **expected}]
     assert found["classes"] == [{"name": "GPT4", **expected}]
     assert found["unit"] == "words"
 
