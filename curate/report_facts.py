@@ -149,7 +149,7 @@ def gather(store: "Store", tokenizer: Path | None) -> dict[str, Any]:
             "by_class": [asdict(one) for one in groups(reading, BY_CLASS, MODELS_BY_CLASS)],
             "turns": reading.dicts(TURNS),
             "lengths": reading.dicts(LENGTHS),
-            "ratings": _ratings(reading),
+            "ratings": ratings_by_class(reading),
             "languages": reading.dicts(LANGUAGES),
             "steps": reading.dicts(STEPS),
             "duplicates": [one for one in decisions if _is_about(one, "dedup")],
@@ -164,7 +164,7 @@ def _is_about(decision: dict[str, Any], rule: str) -> bool:
     return decision["decider_kind"] is not None and str(decision["decided_by"]).startswith(rule)
 
 
-def _ratings(reading: "Reading") -> list[dict[str, Any]]:
+def ratings_by_class(reading: "Reading") -> list[dict[str, Any]]:
     """One entry for each judge's scale: its classes, each with mean and histogram."""
     found: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in reading.dicts(RATINGS):

@@ -4,8 +4,11 @@ Every method may block and is called in a thread. Reading raises TryLater while 
 the screens ask again. Ids are UUID text.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from tui.figures import Figure
 from tui.listing import Listing
 from tui.query import Filter, Vocabulary
 from tui.response_set import ResponseSet, TextsView
@@ -14,6 +17,15 @@ PROMPTS = Vocabulary(numbers=("responses", "draws"))
 PAIRS = Vocabulary(
     names=("state", "labeler", "strength", "selection", "scale", "part"), numbers=("gap",), takes_text=False
 )
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureStep:
+    """Something that is measured in one go."""
+
+    words: str
+    measure: Callable[[], Sequence[Figure]]
+    """May take long; raises TryLater only."""
 
 
 class BrowseData(Protocol):
@@ -57,3 +69,6 @@ class BrowseData(Protocol):
 
     def export_faults(self, export_id: str) -> Listing:
         """What is wrong with an export, over all its rows."""
+
+    def measures(self) -> Sequence[MeasureStep]:
+        """What is measured of labelers, one step after the other."""

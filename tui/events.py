@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from textual.message import Message as Event
 
 from tui.blind import BlindPair
+from tui.browse_data import MeasureStep
+from tui.figures import Figure
 from tui.judging import Judging
 from tui.listing import Line, Listing
 from tui.query import Filter
@@ -144,3 +146,21 @@ class TextTaken(Event):
         super().__init__()
         self.text = text
         self.use = use
+
+
+class StepsArrived(Event):
+    """What can be measured."""
+
+    def __init__(self, steps: Sequence[MeasureStep]) -> None:
+        super().__init__()
+        self.steps = steps
+
+
+class FiguresArrived(Event):
+    """What one step of STEPS measured."""
+
+    def __init__(self, steps: Sequence[MeasureStep], place: int, figures: Sequence[Figure]) -> None:
+        super().__init__()
+        self.steps = steps
+        self.place = place
+        self.figures = figures

@@ -1,5 +1,6 @@
 """BrowseData over a store file: each part of it in its own module."""
 
+from tui.browse_data import MeasureStep
 from tui.listing import Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
@@ -7,6 +8,7 @@ from tui.store_data import StoreReview
 from tui.store_decisions import StoreDecisions
 from tui.store_exports import StoreExports
 from tui.store_home import StoreHome
+from tui.store_measures import StoreMeasures
 from tui.store_pairs import StorePairs
 from tui.store_sets import StoreSets
 from tui.store_sql import answer
@@ -22,6 +24,7 @@ class StoreBrowse:
         self._home = StoreHome(data.reader, data.index)
         self._decisions = StoreDecisions(data.reader)
         self._exports = StoreExports(data.reader)
+        self._measures = StoreMeasures(data.reader)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -79,3 +82,7 @@ class StoreBrowse:
     def export_faults(self, export_id: str) -> Listing:
         """What is wrong with an export."""
         return self._exports.faults(export_id)
+
+    def measures(self) -> list[MeasureStep]:
+        """What is measured of labelers."""
+        return self._measures.steps()

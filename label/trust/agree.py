@@ -246,10 +246,10 @@ def win_rate_report(
     check_statistics()
     with store.read() as reading:
         labels = [one for one in merge_orders(read_verdicts(reading)) if scale in (None, one.scale)]
-        lengths = read_lengths(reading)
-    wanted = chosen(labels, words, {one.labeler for one in labels}, has_draws=True)
-    if not wanted:
-        raise RequestError("nobody compared anything yet; compare answers with: label compare, or review")
+        wanted = chosen(labels, words, {one.labeler for one in labels}, has_draws=True)
+        if not wanted:
+            raise RequestError("nobody compared anything yet; compare answers with: label compare, or review")
+        lengths = read_lengths(reading, sorted({one.labeler for one in wanted}))
     return WinRateReport(
         {
             name: [

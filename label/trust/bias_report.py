@@ -62,11 +62,17 @@ def bias_report(store: "Store", settings: BiasSettings) -> list[BiasReport]:
 
 def _reports(store: "Store", settings: BiasSettings) -> list[BiasReport]:
     with store.read() as reading:
-        return read_reports(reading, settings)
+        labels = read_labels(reading, settings)
+    return reports_of(labels, settings)
 
 
 def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]:
     """The reports, inside a turn; a command that has just compared calls this at its end."""
+    return reports_of(read_labels(reading, settings), settings)
+
+
+def read_labels(reading: "Reading", settings: BiasSettings) -> "Labels":
+    """All that the reports rest on, so that they can be made after the turn."""
     verdicts = [one for one in read_verdicts(reading) if settings.scale in (None, one.scale)]
     named = named_only(settings.by)
     scores = read_scores(reading, named)
@@ -74,8 +80,16 @@ def read_reports(reading: "Reading", settings: BiasSettings) -> list[BiasReport]
     flags, canaries = read_flags(reading, lengths, named), read_canaries(reading)
     models = reward_models(reading)
     rewards = read_reward_lengths(reading, named_models(models, settings.by))
-    labels = Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries, rewards)
-    found = voices(labels, settings.by, {*models, *raters(reading)})
+    known = frozenset({*models, *raters(reading)})
+    return Labels(verdicts, merge_orders(verdicts), scores, lengths, flags, canaries, rewards, known)
+
+
+def reports_of(labels: "Labels", settings: BiasSettings) -> list[BiasReport]:
+    """One report for each labeler asked about.
+
+    Raises UnknownName for a labeler that is not there, RequestError if it compared nothing.
+    """
+    found = voices(labels, settings.by, labels.known)
     if not found:
         raise RequestError(f"no labels by {', '.join(settings.by)}; compare answers with: label compare")
     return [_report(name, labelers, labels, settings) for name, labelers in sorted(found.items())]
@@ -93,6 +107,8 @@ class Labels:
     canaries: Mapping[str, Met]
     rewards: Mapping[str, Sequence[PromptLength]]
     """Reward model → its prompts, of those asked about."""
+    known: Set[str] = frozenset()
+    """Labelers that gave any number, whether asked about or not."""
 
 
 def voices(labels: Labels, words: Sequence[str], known: Set[str] = frozenset()) -> dict[str, set[str]]:

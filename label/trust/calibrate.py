@@ -44,14 +44,15 @@ def calibrate(store: "Store", settings: CalibrationSettings) -> Calibration:
     from store.runs import run_of
 
     check_statistics()
-    found = _calibrate(store, settings)
+    found = calibration_of(store, settings)
     if store.at is None:
         with run_of(store, "label calibrate", asdict(settings)) as run:
             run.finish(found.as_json())
     return found
 
 
-def _calibrate(store: "Store", settings: CalibrationSettings) -> Calibration:
+def calibration_of(store: "Store", settings: CalibrationSettings) -> Calibration:
+    """The same without storing it."""
     with store.read() as reading:
         labels = merge_orders(read_verdicts(reading))
     names = {one.labeler for one in labels}

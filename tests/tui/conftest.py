@@ -18,7 +18,9 @@ from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
 from tui.blind import Act, BlindPair, Vote, pair_of
+from tui.browse_data import MeasureStep
 from tui.desk import DeskScreen
+from tui.figures import Figure, Mark
 from tui.history import History
 from tui.listing import Column, Line, Listing, listing_of
 from tui.protocols import CAMELS, JudgingProtocol
@@ -223,6 +225,14 @@ class FakeBrowse:
 
     def export_faults(self, export_id: str) -> Listing:
         return self._list("faults", export_id)
+
+    def measures(self) -> list[MeasureStep]:
+        marks = tuple(Mark(f"kim : lee{self.text}", 0.75, 0.5, 1.0, cells=("8",)) for _ in range(2))
+        figures = (
+            Figure(f"agreement{self.text}", "intervals", "share", marks, (Column("n", 6),), span=(0.0, 1.0)),
+            Figure(f"ratings{self.text}", "bars", "rating", (Mark(f"GPT4{self.text}", 0.5, at=7.0),)),
+        )
+        return [MeasureStep(f"step{self.text}", lambda one=one: [one]) for one in figures]
 
 
 def a_response_set(number: int, text: str = "", n: int = 70) -> ResponseSet:

@@ -53,6 +53,8 @@ TOUR = (
     ("enter",),
     ("escape", "g", "s"),
     ("enter",),
+    ("escape", "g", "m"),
+    ("n",),
     ("escape", "g", "x"),
     ("enter",),
     ("enter",),

@@ -15,6 +15,7 @@ from tui.screens.decisions import DecisionsScreen, RejectsScreen
 from tui.screens.exports import ExportsScreen
 from tui.screens.home import HomeScreen
 from tui.screens.judge import JudgeScreen
+from tui.screens.measures import MeasuresScreen
 from tui.screens.pairs import PairsScreen
 from tui.screens.prompts import PromptsScreen
 from tui.screens.sql import SqlScreen
@@ -38,6 +39,7 @@ PLACES = {
         Place("p", "Prompts and their responses, by rank", PromptsScreen),
         Place("a", "Pairs: compared and selected", PairsScreen),
         Place("b", "Blind judging", JudgeScreen),
+        Place("m", "Measures: agreement, bias, calibration, ratings by class", MeasuresScreen),
         Place("d", "Decisions: who dropped what, and why", DecisionsScreen),
         Place("r", "Rejects: records not taken in", RejectsScreen),
         Place("x", "Exports: rows as the trainer sees them", ExportsScreen),
