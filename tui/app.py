@@ -25,8 +25,10 @@ from tui.outside import page
 from tui.query import Filter
 from tui.review_data import News, ReviewData
 from tui.screens.conversations import ConversationsScreen
+from tui.screens.find import FindScreen
 from tui.screens.go import PLACES, GoScreen
 from tui.screens.help import HelpScreen
+from tui.screens.judge import JudgeScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT
 
@@ -114,6 +116,19 @@ class ReviewApp(Desk):
                 self.go_to(place)
 
         self.push_screen(GoScreen(), answered)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is looked for while one judges blind: what is found may tell who wrote an answer."""
+        return not (action == "find" and self.is_judging)
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether a screen of blind judging is open."""
+        return any(isinstance(screen, JudgeScreen) for screen in self.screen_stack)
+
+    def action_find(self) -> None:
+        """Look for words in all texts."""
+        self.push_screen(FindScreen())
 
     def go_to(self, place: str) -> None:
         """Leave every screen but the first and open the one of a letter, if there is one."""

@@ -6,7 +6,7 @@ the screens ask again. Ids are UUID text.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tui.figures import Figure
 from tui.listing import Listing
@@ -26,6 +26,38 @@ class MeasureStep:
     words: str
     measure: Callable[[], Sequence[Figure]]
     """May take long; raises TryLater only."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlace:
+    """Where a message can be read."""
+
+    kind: Literal["conversation", "prompt"]
+    """A conversation that holds it, or the prompt to which it is a response."""
+    target_id: str
+    message_id: str
+
+
+class Finding(Listing, Protocol):
+    """A listing of the messages found so far; the search goes on as long as it is asked for more."""
+
+    @property
+    def words_wanted(self) -> tuple[str, ...]:
+        """What is looked for."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was searched."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether enough was found for now."""
+
+    def more(self) -> "Finding":
+        """The same after a further piece of the search."""
+
+    def asked_for_more(self) -> "Finding":
+        """The same with a further aim, after a pause."""
 
 
 class BrowseData(Protocol):
@@ -72,3 +104,9 @@ class BrowseData(Protocol):
 
     def measures(self) -> Sequence[MeasureStep]:
         """What is measured of labelers, one step after the other."""
+
+    def find(self, typed: str, within: Filter) -> Finding:
+        """The first messages that hold every word TYPED, in conversations that WITHIN keeps if it says anything."""
+
+    def place_of(self, message_id: str) -> TextPlace:
+        """Where a message that was found can be read."""

@@ -152,6 +152,8 @@ class DeskScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "app.help", "Help"),
+        Binding("slash", "app.find", "Find"),
+        Binding("ctrl+f", "app.find", show=False),
         Binding("t", "app.toggle_theme", "Theme", show=False),
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.message import Message as Event
 
 from tui.blind import BlindPair
-from tui.browse_data import MeasureStep
+from tui.browse_data import MeasureStep, TextPlace
 from tui.figures import Figure
 from tui.judging import Judging
 from tui.listing import Line, Listing
@@ -164,3 +164,11 @@ class FiguresArrived(Event):
         self.steps = steps
         self.place = place
         self.figures = figures
+
+
+class TextPlaceArrived(Event):
+    """Where a message can be read."""
+
+    def __init__(self, place: TextPlace) -> None:
+        super().__init__()
+        self.place = place

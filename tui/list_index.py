@@ -68,6 +68,15 @@ class IdList(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return map(self._text, self._positions)
 
+    def table(self) -> "pa.Table":
+        """The ids as a column `id` of bytes."""
+        import pyarrow as pa
+
+        chosen = np.ascontiguousarray(self._ids[self._positions])
+        offsets = np.arange(0, 16 * len(chosen) + 1, 16, dtype=np.int32)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(chosen)]
+        return pa.table({"id": pa.Array.from_buffers(pa.binary(), len(chosen), buffers)})
+
     def _text(self, position: int) -> str:
         return str(uuid.UUID(bytes=self._ids[position].tobytes()))
 

@@ -1,6 +1,7 @@
 """BrowseData over a store file: each part of it in its own module."""
 
-from tui.browse_data import MeasureStep
+from tui.browse_data import MeasureStep, TextPlace
+from tui.finding import Finder, Found
 from tui.listing import Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
@@ -24,6 +25,7 @@ class StoreBrowse:
         self._home = StoreHome(data.reader, data.index)
         self._decisions = StoreDecisions(data.reader)
         self._exports = StoreExports(data.reader)
+        self._finder = Finder(data.reader, data.index, data.search)
         self._measures = StoreMeasures(data.reader)
 
     def close(self) -> None:
@@ -86,3 +88,11 @@ class StoreBrowse:
     def measures(self) -> list[MeasureStep]:
         """What is measured of labelers."""
         return self._measures.steps()
+
+    def find(self, typed: str, within: Filter) -> Found:
+        """The first messages that hold what was typed."""
+        return self._finder.find(typed, within)
+
+    def place_of(self, message_id: str) -> TextPlace:
+        """Where a message can be read."""
+        return self._finder.place_of(message_id)

@@ -18,8 +18,9 @@ from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
 from tui.blind import Act, BlindPair, Vote, pair_of
-from tui.browse_data import MeasureStep
+from tui.browse_data import MeasureStep, TextPlace
 from tui.desk import DeskScreen
+from tui.excerpts import words_of
 from tui.figures import Figure, Mark
 from tui.history import History
 from tui.listing import Column, Line, Listing, listing_of
@@ -156,6 +157,39 @@ class FakeReview:
         self.saved.append(("mark", pair.comparison_id, mark, note))
 
 
+@dataclass(frozen=True)
+class FakeFinding:
+    """A search that finds a message of the first conversation in each of three pieces."""
+
+    words_wanted: tuple[str, ...]
+    text: str = ""
+    pieces: int = 1
+    is_paused = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.pieces == 3 or not self.words_wanted
+
+    @property
+    def keys(self) -> list[str]:
+        return [an_id(1_000_000 + n) for n in range(self.pieces)] if self.words_wanted else []
+
+    columns = (Column("where", 10), Column("text", 0))
+
+    @property
+    def words(self) -> str:
+        return f"{len(self.keys)} found{self.text}"
+
+    def more(self) -> "FakeFinding":
+        return replace(self, pieces=self.pieces + 1)
+
+    def asked_for_more(self) -> "FakeFinding":
+        return self
+
+    def page(self, first: int, last: int) -> list[Line]:
+        return [Line(key, (f"here{self.text}", f"found {key}{self.text}")) for key in self.keys[first:last]]
+
+
 @dataclass
 class FakeBrowse:
     """BrowseData in memory."""
@@ -225,6 +259,13 @@ class FakeBrowse:
 
     def export_faults(self, export_id: str) -> Listing:
         return self._list("faults", export_id)
+
+    def find(self, typed: str, within: Filter) -> "FakeFinding":
+        self.asked.append(("find", typed + (f" | {within.text}" if within.text else "")))
+        return FakeFinding(words_of(typed), self.text)
+
+    def place_of(self, message_id: str) -> TextPlace:
+        return TextPlace("conversation", an_id(0), message_id)
 
     def measures(self) -> list[MeasureStep]:
         marks = tuple(Mark(f"kim : lee{self.text}", 0.75, 0.5, 1.0, cells=("8",)) for _ in range(2))

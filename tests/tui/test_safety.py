@@ -53,6 +53,7 @@ TOUR = (
     ("enter",),
     ("escape", "g", "s"),
     ("enter",),
+    ("escape", "g", "f", "a", "b", "c", "enter"),
     ("escape", "g", "m"),
     ("n",),
     ("escape", "g", "x"),

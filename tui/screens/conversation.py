@@ -1,6 +1,7 @@
 """One conversation: its turns with their ratings, and the decision about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from textual.binding import Binding, BindingType
 from store.ids import to_text
 from tui.desk import DeskScreen
 from tui.events import ConversationArrived, DecisionSaved
+from tui.excerpts import highlighted
+from tui.response_set import ONLY_HERE
 from tui.review_data import ConversationView, Decision, Rating, Turn
 from tui.screens.ask import AskScreen
 from tui.text import one_line
@@ -33,8 +36,11 @@ class ConversationScreen(DeskScreen):
         Binding("escape,q", "app.pop_screen", "Back"),
     ]
 
-    def __init__(self, ids: Sequence[str], position: int) -> None:
+    def __init__(self, ids: Sequence[str], position: int, *, at: str = "", words: Sequence[str] = ()) -> None:
+        """The conversation at POSITION of IDS; opened AT a message, with WORDS marked in it."""
         super().__init__()
+        self._at = at
+        self._words = words
         self._ids = ids
         self._position = position
         self._view: ConversationView | None = None
@@ -68,7 +74,9 @@ class ConversationScreen(DeskScreen):
         is_same = self._view is not None and self._view.conversation_id == view.conversation_id
         self._view = view
         self.set_title(f"{_decided(view.decision)} · {self._place} · {_about(view)}")
-        self._transcript.show_blocks(blocks_of(view), keep_place=is_same)
+        self._transcript.show_blocks(blocks_of(view, self._at, self._words), keep_place=is_same)
+        if self._at and not is_same:
+            self._transcript.go_to_block(_place_of(view, self._at), ONLY_HERE[0] if self._words else "")
 
     @on(DecisionSaved)
     def read_again(self, event: DecisionSaved) -> None:
@@ -134,9 +142,20 @@ def _about(view: ConversationView) -> str:
     return " · ".join(one_line(part) for part in parts if part)
 
 
-def blocks_of(view: ConversationView) -> list[Block]:
-    """The turns of a conversation as blocks."""
-    return [turn_block(turn, f"{number} {turn.role}") for number, turn in enumerate(view.turns, start=1)]
+def _place_of(view: ConversationView, message_id: str) -> int:
+    """The turn's place, or the first."""
+    return next((place for place, turn in enumerate(view.turns) if turn.message_id == message_id), 0)
+
+
+def blocks_of(view: ConversationView, at: str = "", words: Sequence[str] = ()) -> list[Block]:
+    """The turns of a conversation as blocks, WORDS marked in the turn AT."""
+    return [
+        turn_block(
+            replace(turn, content=highlighted(turn.content, words)) if turn.message_id == at else turn,
+            f"{number} {turn.role}",
+        )
+        for number, turn in enumerate(view.turns, start=1)
+    ]
 
 
 def turn_block(turn: Turn, heading: str) -> Block:

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from tui.desk import DeskScreen
 from tui.screens.decisions import DecisionsScreen, RejectsScreen
 from tui.screens.exports import ExportsScreen
+from tui.screens.find import FindScreen
 from tui.screens.home import HomeScreen
 from tui.screens.judge import JudgeScreen
 from tui.screens.measures import MeasuresScreen
@@ -36,6 +37,7 @@ PLACES = {
     for place in (
         Place("h", "Home: what is in the store and going on", HomeScreen),
         Place("c", "Conversations, with filters", None),
+        Place("f", "Find words in all texts", FindScreen),
         Place("p", "Prompts and their responses, by rank", PromptsScreen),
         Place("a", "Pairs: compared and selected", PairsScreen),
         Place("b", "Blind judging", JudgeScreen),

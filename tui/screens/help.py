@@ -38,6 +38,11 @@ Responses         ↑ ↓ move; the text under the list is the one at the cursor
 Pairs             Enter reads chosen and rejected side by side
   / state:win,weak,tie,conflict,chosen  labeler:gpt-4*  strength:slightly*
     selection:best  gap>1  scale:xwin4  part:train
+Find              / or Ctrl+f: words or "a phrase" in all texts; Enter opens the
+                  message where it stands · f only what the filter of the
+                  conversations keeps · m search on
+Measures          n p next, previous figure; the letters of a plot are those of
+                  its table · r measure again
 Decisions         Enter: what a rule decided; u bring back · e evidence
 Exports           Enter: rows as the trainer sees them; f faults of all rows
 SQL               / type one SELECT; Enter on a row shows it whole

@@ -61,10 +61,14 @@ class ListingScreen(DeskScreen):
         yield self.list
 
     def on_mount(self) -> None:
-        """Begin at the list."""
-        self.list.focus()
+        """Begin to read."""
+        self.focus_first()
         self.set_title(f"{self.place} · reading …")
         self.ask()
+
+    def focus_first(self) -> None:
+        """Begin at the list."""
+        self.list.focus()
 
     def ask(self) -> None:
         """Ask the question."""
@@ -120,7 +124,7 @@ class ListingScreen(DeskScreen):
     @on(LinesArrived)
     def show_lines(self, event: LinesArrived) -> None:
         """Show lines, and read the next page that was wished for."""
-        if event.listing is not self._listing:
+        if not self.is_shown(event.listing):
             return
         self._is_paging = False
         self.list.fill(event.first, event.lines)
@@ -134,6 +138,10 @@ class ListingScreen(DeskScreen):
         """Open the chosen line."""
         if event.position < len(self.list.ids):
             self.chosen(self.list.ids[event.position])
+
+    def is_shown(self, listing: Listing) -> bool:
+        """Whether lines of LISTING belong to what is on screen."""
+        return listing is self._listing
 
     def action_filter(self) -> None:
         """Type a filter."""

@@ -67,6 +67,12 @@ class PagedList(ScrollView, Generic[Row], can_focus=True):
         self.virtual_size = Size(0, len(ids))
         self.ask_for_rows(again=True)
 
+    def grow_ids(self, ids: Sequence[str]) -> None:
+        """Show a selection that begins with the one shown: only what is new is read."""
+        self.ids = ids
+        self.virtual_size = Size(0, len(ids))
+        self.ask_for_rows()
+
     def fill(self, first: int, rows: Sequence[Row]) -> None:
         """Rows that were asked for."""
         if len(self._rows) > ROWS_KEPT:

@@ -20,6 +20,8 @@ SHOWN_CHARACTERS = 200_000
 """Characters of one turn laid out before `m` asks for more."""
 PART = 8_000
 LINES_AHEAD = 300
+LINES_BEFORE = 3
+"""Lines shown before a line that was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,18 @@ class Transcript(ScrollView, can_focus=True):
         block = self._block_at_top()
         self._lay_out_anew()
         self._jump_to(block)
+
+    def go_to_block(self, block: int, words: str = "") -> None:
+        """Bring a block to the top of the window, or its first line that holds WORDS."""
+        self._jump_to(block)
+        start = self._starts[block] if block < len(self._starts) else 0
+        place = start
+        while words and place < len(self._lines) and self._lines[place].block == block:
+            if words in self._lines[place].text:
+                self.scroll_to(y=max(start, place - LINES_BEFORE), animate=False, immediate=True)
+                return
+            place += 1
+            self._lay_out_to(place + LINES_AHEAD)
 
     def _block_at_top(self) -> int:
         return max(0, bisect_right(self._starts, int(self.scroll_offset.y)) - 1)
