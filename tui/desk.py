@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message as Event
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import WorkType
 
 from store.errors import PreferablyError, TryLater
@@ -17,6 +17,7 @@ from tui.browse_data import BrowseData
 from tui.events import DecisionSaved
 from tui.review_data import Decided, Decision, ReviewData
 from tui.text import one_line
+from tui.widgets.key_lines import KeyLines
 
 RETRY_S = 0.5
 """Pause before a busy store is asked again."""
@@ -182,7 +183,7 @@ class DeskScreen(Screen[None]):
         yield self._title
         yield from self.compose_body()
         yield self._status
-        yield Footer(show_command_palette=False)
+        yield KeyLines(show_command_palette=False)
 
     def compose_body(self) -> ComposeResult:
         """The screen's own widgets."""

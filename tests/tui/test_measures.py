@@ -191,7 +191,7 @@ def test_figures_are_turned_by_keys_and_stand_beside_their_table_where_there_is_
         line = next(line for line in shown.splitlines() if "kim : lee" in line)
         assert ("┤" in line or "│" in line or "┌" in line or "─" in line) == (size[0] == 160)
         assert "|" in shown
-        assert "n Next figure" in shown.splitlines()[-1]
+        assert "n Next" in shown.splitlines()[-1]
         await looking.press(pilot, "n")
         assert "2 of 2 · ratings" in looking.frame(pilot.app)
         await looking.press(pilot, "n")

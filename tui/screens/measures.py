@@ -25,9 +25,9 @@ class MeasuresScreen(DeskScreen):
     """What labelers agree on and what their verdicts depend on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n,right", "turn(1)", "Next figure"),
+        Binding("n,right", "turn(1)", "Next"),
         Binding("p,left", "turn(-1)", "Previous"),
-        Binding("r", "measure", "Measure again"),
+        Binding("r", "measure", "Again"),
         Binding("g", "app.go", "Go to"),
         Binding("escape,q", "app.pop_screen", "Back"),
     ]
