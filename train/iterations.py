@@ -53,6 +53,8 @@ class LoopSettings:
     sampler: str = "hf"
     """What reads a model's folder: hf or vllm."""
     seed: int = 0
+    """Of the draws that validate; those that are paired take it plus the number of their iterate, since two near
+    policies would draw the same words from the same chances, and find no pairs."""
     training: tuple[str, ...] = ()
     """Options of `train run` as they are written."""
 
@@ -136,7 +138,7 @@ def iteration_steps(loop: LoopSettings, iteration: int) -> Iterator[LoopStep]:
             *("label", "sample", "--model", f"{loop.sampler}:{loop.model_of(iterate)}"),
             *("--policy", loop.policy(iterate), "--prompts", loop.prompts, *part, "--n", _draws(loop)),
             *(word for value in loop.temperatures for word in ("--temperature", value)),
-            *("--max-new-tokens", loop.max_new_tokens, "--seed", loop.seed),
+            *("--max-new-tokens", loop.max_new_tokens, "--seed", loop.seed + iterate),
         )
     names = [loop.policy(iterate) for iterate in policies]
     yield _step(loop, iteration, "rewards", *_reward_words(loop, *names))

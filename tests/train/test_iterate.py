@@ -20,7 +20,7 @@ from store.errors import BadSettings
 from store.selections import write_selection
 from train.cli import cli as train
 from train.iterate import Iterate, LoopReport, StopRules, check_apart, plan_of, run_loop, stop_reason
-from train.iterations import LoopSettings
+from train.iterations import Explore, LoopSettings
 
 QUESTIONS = 16
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -99,6 +99,8 @@ def test_two_checkpoints_are_paired_draw_against_draw(tmp_path: Path) -> None:
     draws = [step.words for step in plan if step.iteration == 2 and "draws" in step.name.split(" of")[0]]
     policies = [words[words.index("--policy") + 1] for words in draws if "loop-1-validation" not in words]
     assert policies[:2] == ["loop-1", "loop-0"]
+    seeds = [words[words.index("--seed") + 1] for words in draws if "loop-1-validation" not in words]
+    assert seeds[:2] == ["1", "0"]
     pairs = next(step.words for step in plan if (step.iteration, step.name) == (2, "pairs"))
     assert pairs[pairs.index("--candidates") + 1] == "1"
     assert [pairs[i + 1] for i, word in enumerate(pairs) if word == "--policy"] == ["loop-1", "loop-0"]
@@ -266,24 +268,67 @@ def make_policy(folder: Path) -> Path:
     return folder / "sft"
 
 
+TRAINING = (
+    "--template",
+    "own",
+    "--batch-size",
+    "8",
+    "--accumulation",
+    "1",
+    "--lr",
+    "1e-3",
+    "--max-length",
+    "128",
+)
+
+
+@pytest.fixture(scope="module")
+def sft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The policy that loops start from."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return make_policy(tmp_path_factory.mktemp("sft"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_loop_that_dies_after_every_command_comes_to_the_same_end(tmp_path: Path) -> None:
-    pytest.importorskip("trl", reason="training needs the extra train")
-    training = (
-        "--template",
-        "own",
-        "--batch-size",
-        "8",
-        "--accumulation",
-        "1",
-        "--steps",
-        "8",
-        "--lr",
-        "1e-3",
+@pytest.mark.parametrize(
+    ("explore", "differing"),
+    [("temperature-pair", "sampling ->> '$.temperature'"), ("checkpoint-pair", "policy")],
+)
+def test_draws_are_paired_across_what_is_explored(
+    explore: Explore, differing: str, sft: Path, tmp_path: Path
+) -> None:
+    loop = loop_settings(
+        tmp_path / "loop",
+        store=make_world(tmp_path),
+        model=str(sft),
+        explore=explore,
+        max_new_tokens=24,
+        training=(*TRAINING, "--steps", "2"),
     )
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    policy = make_policy(tmp_path)
+    report = run_loop(loop, StopRules(2), run_here)
+    assert (report.iterates[2].pairs or 0) > 0
+    sides = (
+        "SELECT count(*), count(*) FILTER (EXISTS ("
+        "FROM samples chosen JOIN samples rejected USING (prompt_id) "
+        "WHERE prompt_id = pairs.prompt_id AND chosen.response_id = chosen_id AND rejected.response_id = rejected_id "
+        f"AND chosen.{differing} <> rejected.{differing})) "
+        "FROM selection_pairs pairs JOIN selections USING (selection_id) WHERE name = ?"
+    )
+    with Store(loop.store).read() as reading:
+        ((pairs, across),) = reading.rows(sides, [loop.pairs(2)])
+        drawn = reading.rows(
+            "SELECT DISTINCT policy, max(sample_index) + 1 FROM samples "
+            "WHERE policy NOT LIKE '%validation' GROUP BY ALL ORDER BY policy"
+        )
+    assert pairs == across == report.iterates[2].pairs
+    assert drawn == [("loop-0", 2), ("loop-1", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_loop_that_dies_after_every_command_comes_to_the_same_end(sft: Path, tmp_path: Path) -> None:
     reports = {}
     for iterations, run in ((2, run_loop), (1, None)):
         folder = tmp_path / f"{iterations}-iterations"
@@ -291,11 +336,11 @@ def test_a_loop_that_dies_after_every_command_comes_to_the_same_end(tmp_path: Pa
         loop = loop_settings(
             folder / "loop",
             store=make_world(folder),
-            model=str(policy),
+            model=str(sft),
             n=4,
             max_new_tokens=24,
             validation_temperature=0.0,
-            training=(*training, "--max-length", "128"),
+            training=(*TRAINING, "--steps", "8"),
         )
         rules = StopRules(iterations, max_kl=None if run is None else 50.0)
         reports[iterations] = run(loop, rules, run_here) if run else until_it_lives(loop, rules)
