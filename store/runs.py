@@ -51,6 +51,11 @@ class Run:
             "cost_usd": cost_usd,
         }
 
+    def note_progress(self, counts: Mapping[str, object]) -> None:
+        """Store what the run came to so far; it stays should nothing be heard of the run again."""
+        self.finish(counts)
+        _note_state(self, "running")
+
     def drain(self) -> int:
         """Move what the journal holds into the store now; returns how many rows."""
         with self._draining:

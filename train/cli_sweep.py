@@ -210,7 +210,7 @@ def _say_plan(plan: "Plan", state: "StepState", *, dry_run: bool, as_json: bool)
 
 
 def _noted(plan: "Plan", state: "StepState", devices: "Sequence[str | None]") -> "SweepOutcome":
-    """Run the sweep as a run of the store, alone in its folder; what is known of it is kept however it ends."""
+    """Run the sweep as a run of the store, alone in its folder; what is known of it is kept after every point."""
     from store.db import Store
     from store.runs import run_of
     from train.children import PATIENCE_S, Children
@@ -231,7 +231,7 @@ def _noted(plan: "Plan", state: "StepState", devices: "Sequence[str | None]") ->
             Children(kept_open=(lock.fileno(),)),
             advance=advance,
             devices=devices,
-            tell=lambda outcome: run.finish(outcome.as_json()),
+            tell=lambda outcome: run.note_progress(outcome.as_json()),
         )
 
 

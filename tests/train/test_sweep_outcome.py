@@ -115,7 +115,9 @@ def test_a_sweep_that_is_in_the_store_is_shown_again(
     store = Store(tmp_path / "store.duckdb")
     outcome = outcome_of(TWO_BY_THREE)
     with run_of(store, "train sweep", {"name": "alpha"}) as noted:
-        noted.finish(outcome.as_json())
+        noted.note_progress(outcome.as_json())
+        assert run_command(train, ["sweep", "alpha", "--show", "--store", str(store.path)]) == 0
+        assert "±" in capsys.readouterr().out
     with contextlib.suppress(KeyboardInterrupt), run_of(store, "train sweep", {"name": "alpha"}):
         raise KeyboardInterrupt
     common = ["--store", str(store.path)]

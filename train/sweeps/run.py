@@ -124,7 +124,8 @@ def run_sweep(
             plan, [outcomes.get(point, PointOutcome(point.values, {})) for point in points], notes
         )
 
-    tell(known())
+    if outcomes:
+        tell(known())
     with _pool(work, len(devices)) as pool:
         waiting = {pool.submit(measure, work, point): point for point in exports}
         for future in _ended(waiting):
