@@ -11,6 +11,7 @@ from train.cli_ratings import NAMES, rating_options, read_rating_options
 
 if TYPE_CHECKING:
     from train.export import ExportReport, ExportSettings
+    from train.export_plan import ExportPlan
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
@@ -56,6 +57,7 @@ Examples:
   train export rsft --reward-model rm-70b --policy sft-70b --tokenizer models/sft --out data/rsft
   train export rm --pairs xwin-pair --part train --tokenizer models/sft --out data/rm
   train export dpo --pairs best-rank-32 --layout pairs-full --out data/dpo
+  train export sft --tokenizer models/base --out data/sft --dry-run
 """,
 )
 @click.argument("recipe")
@@ -142,6 +144,7 @@ Examples:
     help="What becomes of rows whose text holds a control token.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@click.option("--dry-run", is_flag=True, help="Count rows and tokens; write nothing.")
 @at_option
 @wait_option
 @json_option
@@ -155,6 +158,7 @@ def export(
     wait_s: float,
     as_json: bool,
     overwrite: bool,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Write the files RECIPE (crlft, sft, rsft, rm, pm, dpo, kto) trains on to a directory, with a card and a manifest.
@@ -165,9 +169,13 @@ def export(
     """
     from store.db import Store
     from train.export import export_store
+    from train.export_plan import plan_export
 
     settings = _settings(recipe, options)
     store = Store(store_path, at=at, wait_s=wait_s)
+    if dry_run:
+        _print_plan(plan_export(store, out, settings, overwrite=overwrite), as_json=as_json)
+        return
     _print_export(export_store(store, out, settings, overwrite=overwrite), as_json=as_json)
 
 
@@ -236,6 +244,28 @@ def _weight(text: str) -> tuple[str, float]:
         raise BadSettings(f"--weight is written CLASS=NUMBER, not {text!r}") from error
 
 
+def _print_plan(plan: "ExportPlan", *, as_json: bool) -> None:
+    if as_json:
+        echo_json(plan.as_json())
+        return
+    tokens = (
+        "" if plan.tokens is None else f", {plan.tokens} tokens, {plan.trained_tokens} of them trained on"
+    )
+    echo(f"{plan.rows} rows{tokens}, {sum(plan.dropped.values())} left out")
+    _print_steps(plan)
+    replaced = ", in place of the export that is there" if plan.replaces else ""
+    echo(
+        f"would be written to {plan.out} as {plan.layout}, {plan.file_format}, from v{plan.at_version}{replaced}"
+    )
+
+
+def _print_steps(counted: "ExportReport | ExportPlan") -> None:
+    for reason, count in counted.dropped.items():
+        echo(f"  left out  {count:>8}  {reason}")
+    for step, count in counted.changed.items():
+        echo(f"  changed   {count:>8}  {step}")
+
+
 def _print_export(report: "ExportReport", *, as_json: bool) -> None:
     from store.ids import to_text
 
@@ -253,8 +283,5 @@ def _print_export(report: "ExportReport", *, as_json: bool) -> None:
         )
         return
     echo(f"{report.rows} rows, {sum(report.dropped.values())} left out: {report.manifest.parent}")
-    for reason, count in report.dropped.items():
-        echo(f"  left out  {count:>8}  {reason}")
-    for step, count in report.changed.items():
-        echo(f"  changed   {count:>8}  {step}")
+    _print_steps(report)
     note(f"export {to_text('x1', report.export_id)}; look at it with: train check {report.manifest.parent}")

@@ -10,6 +10,7 @@ from store.console import CONTEXT, echo, echo_json, json_option, note, store_opt
 
 if TYPE_CHECKING:
     from train.launch import RunReport
+    from train.run_plan import RunPlan
     from train.run_settings import RunSettings
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -24,7 +25,7 @@ DEFAULT_BATCH_SIZE = 4
 Examples:
   train run crlft --data data/crlft --model models/base --out runs/crlft
   train run crlft --data data/crlft --model models/tiny --from-scratch --steps 60 --lr 3e-3 --out runs/tiny
-  train run sft --preset tulu-7b --data data/sft --model models/base --out runs/sft
+  train run sft --preset tulu-7b --data data/sft --model models/base --out runs/sft --dry-run
   train run rm --preset xwin-7b-rm --data data/rm --model runs/sft/model --out runs/rm
   train run dpo --data data/dpo --model runs/rsft/model --reference runs/sft/model --out runs/dpo
   train run dpo --data data/dpo --model runs/sft/model --lora-rank 64 --processes 8 --out runs/dpo
@@ -83,6 +84,9 @@ Examples:
 @click.option("--save-every", default=200, show_default=True, help="Steps between two checkpoints.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time.")
 @click.option("--plot", "has_plot", is_flag=True, help="Plot the loss at the end.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check and count rows, steps and rate; train and write nothing."
+)
 @store_option
 @json_option
 def run(
@@ -92,6 +96,7 @@ def run(
     model: Path,
     out: Path,
     has_plot: bool,
+    dry_run: bool,
     store_path: Path,
     as_json: bool,
     **options: Any,
@@ -104,6 +109,7 @@ def run(
     """
     from train.launch import run_noted
     from train.loss_plot import loss_plot
+    from train.run_plan import plan_run
     from train.run_settings import FEW_SEQUENCES, RunFiles
 
     settings = _settings(recipe, str(model), options)
@@ -112,6 +118,9 @@ def run(
             f"warning: {settings.batch} sequences a step are few: below about {FEW_SEQUENCES} the weights of the"
             " classes partly cancel; use a larger batch"
         )
+    if dry_run:
+        _print_plan(plan_run(data, out, settings), as_json=as_json)
+        return
     report = run_noted(store_path, data, out, settings)
     _print_run(report, as_json=as_json)
     if has_plot and not as_json and (drawn := loss_plot(RunFiles(out).metrics)) is not None:
@@ -139,6 +148,22 @@ def _settings(recipe: str, model: str, options: dict[str, Any]) -> "RunSettings"
         f" takes {settings.batch}; it is scaled with the root of their ratio (--lr sets it)"
     )
     return replace(settings, lr=lr)
+
+
+def _print_plan(plan: "RunPlan", *, as_json: bool) -> None:
+    if as_json:
+        echo_json(plan.as_json())
+        return
+    tokens = "" if plan.trained_tokens is None else f", {plan.trained_tokens} trained tokens a pass"
+    echo(f"{plan.rows} rows{tokens}, {plan.dropped} left out by their length")
+    steps = "as many steps as packing leaves" if plan.steps is None else f"{plan.steps} steps"
+    warmup = "" if plan.warmup_steps is None else f" after {plan.warmup_steps} steps of warm-up"
+    echo(f"{steps} of {plan.rows_a_step} rows; learning rate {plan.lr:.3g}, {plan.schedule}{warmup}")
+    several = "1 process" if plan.processes == 1 else f"{plan.processes} processes, one for each GPU"
+    echo(f"started by accelerate as {plan.accelerate} says" if plan.accelerate else several)
+    written = "" if plan.checkpoints is None else f", {plan.checkpoints} checkpoints on the way"
+    words = {"new": "would be written to", "finished": "is finished already in"}
+    echo(f"{words.get(plan.state, f'would go on from {plan.state} in')} {plan.out}{written}")
 
 
 def _print_run(report: "RunReport", *, as_json: bool) -> None:

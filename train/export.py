@@ -119,14 +119,15 @@ def export_store(
     Raises RequestError where OUT exists, unless overwrite is set and it is an earlier export.
     """
     settings = settled(settings)
-    _refuse_existing(out, overwrite=overwrite)
+    refuse_existing(out, overwrite=overwrite)
     chat = ChatFormat.load(settings.tokenizer, settings.template) if settings.tokenizer else None
     material = material_of(store, settings)
     recorder = Store(store.path, wait_s=store.wait_s)
     asked = {**settings.as_json(), "out": str(out), "at": store.at}
     with run_of(recorder, f"train export {settings.recipe_name}", asked) as run:
         with _staging(out) as staging:
-            export = _Export(run, material, settings, chat, store.at or f"v{material.at_version}")
+            snapshot = store.at or f"v{material.at_version}"
+            export = _Export(material, settings, chat, run=run, snapshot=snapshot)
             report = export.write(staging, out)
             _rename(staging / "export", out)
         run.finish({"rows": report.rows, "dropped": report.dropped, "sha256": report.sha256})
@@ -142,7 +143,8 @@ def material_of(store: Store, settings: ExportSettings) -> Material:
     return look_at_conversations(store, settings.recipe)
 
 
-def _refuse_existing(out: Path, *, overwrite: bool) -> None:
+def refuse_existing(out: Path, *, overwrite: bool) -> None:
+    """Raise RequestError where OUT is there, unless it is an export that may be replaced."""
     if not out.exists():
         return
     if not overwrite:
@@ -174,24 +176,39 @@ def _rename(finished: Path, out: Path) -> None:
 
 
 @dataclass
-class _Export:
-    """One export on its way."""
+class ExportRows:
+    """The rows of an export, counted while they pass."""
 
-    run: Run
     material: Material
     settings: ExportSettings
     chat: ChatFormat | None
-    snapshot: str
     tally: Tally = field(default_factory=Tally)
     seen: Seen = field(default_factory=Seen)
 
+    def measured(self, staged: Path) -> Iterator[ExportRow]:
+        """The rows as they are written, counted on their way; their texts are staged in a file."""
+        self.material.stage(staged, self.tally)
+        steps = self.material.steps(self.control_tokens())
+        kept = walk_all(self.material.rows(staged), steps, self.tally)
+        return self.material.measured(kept, self.chat, self.settings.max_length, self.tally)
+
+    def control_tokens(self) -> tuple[str, ...]:
+        """What a row's text may not hold."""
+        if self.chat is not None:
+            return self.chat.control_tokens
+        return () if self.settings.template == OWN else (load_template(self.settings.template).end_of_turn,)
+
+
+@dataclass(kw_only=True)
+class _Export(ExportRows):
+    """One export on its way."""
+
+    run: Run
+    snapshot: str
+
     def write(self, staging: Path, out: Path) -> ExportReport:
         """Write everything under STAGING and record it as lying at OUT."""
-        staged = staging / "texts.arrow"
-        self.material.stage(staged, self.tally)
-        steps = self.material.steps(self._control_tokens())
-        kept = walk_all(self.material.rows(staged), steps, self.tally)
-        measured = self.material.measured(kept, self.chat, self.settings.max_length, self.tally)
+        measured = self.measured(staging / "texts.arrow")
         target = Target(
             staging / "export",
             self.snapshot,
@@ -214,11 +231,6 @@ class _Export:
             manifest["sha256"],
             export_id,
         )
-
-    def _control_tokens(self) -> tuple[str, ...]:
-        if self.chat is not None:
-            return self.chat.control_tokens
-        return () if self.settings.template == OWN else (load_template(self.settings.template).end_of_turn,)
 
     def _template_sha256(self) -> str | None:
         if self.chat is not None:

@@ -78,12 +78,7 @@ def run_recipe(data: Path, out: Path, settings: RunSettings) -> RunReport:
     Repeated after an interruption it goes on from the last checkpoint; repeated after the end it does
     nothing. Raises BadSettings if OUT holds a run with other settings.
     """
-    for library in ("torch", "trl", "transformers", "datasets", "accelerate"):
-        if find_spec(library) is None:
-            raise MissingExtra.of(library, "train")
-    for folder in filter(None, (settings.model, settings.reference)):
-        if not (Path(folder) / "config.json").is_file():
-            raise BadInput(f"{folder} holds no config.json; name the directory of a model")
+    check_ready(settings)
     export = open_export(data)
     settings = replace(settings, data_sha256=export_sha256(export))
     files = RunFiles(out)
@@ -100,6 +95,16 @@ def run_recipe(data: Path, out: Path, settings: RunSettings) -> RunReport:
     if result is None:
         raise PreferablyError(f"the run ended without a result; its log is {out / 'log.txt'}")
     return _report(files, result, was_finished=False)
+
+
+def check_ready(settings: RunSettings) -> None:
+    """Raise MissingExtra for a library that is not there, BadInput for a folder that holds no model."""
+    for library in ("torch", "trl", "transformers", "datasets", "accelerate"):
+        if find_spec(library) is None:
+            raise MissingExtra.of(library, "train")
+    for folder in filter(None, (settings.model, settings.reference)):
+        if not (Path(folder) / "config.json").is_file():
+            raise BadInput(f"{folder} holds no config.json; name the directory of a model")
 
 
 def run_noted(store_path: Path, data: Path, out: Path, settings: RunSettings) -> RunReport:
@@ -149,17 +154,26 @@ def _settle(files: RunFiles, settings: RunSettings) -> None:
 
     Where nothing has been trained yet, the new settings take the place of the old.
     """
-    if files.settings.exists():
-        changed = RunSettings.read(files.settings).differences(settings)
-        if changed and (files.result.exists() or files.last_checkpoint()):
-            names = ", ".join(changed)
-            raise BadSettings(
-                f"{files.folder} holds a run with another {names}; choose another --out to start anew"
-            )
-        if changed:
-            for path in (files.rows, files.prepared, files.metrics, files.log):
-                path.unlink(missing_ok=True)
+    if other_settings(files, settings):
+        for path in (files.rows, files.prepared, files.metrics, files.log):
+            path.unlink(missing_ok=True)
     settings.write(files.settings)
+
+
+def other_settings(files: RunFiles, settings: RunSettings) -> list[str]:
+    """The names of the settings that a run of FILES has had otherwise, before anything was trained.
+
+    Raises BadSettings if something was.
+    """
+    if not files.settings.exists():
+        return []
+    changed = RunSettings.read(files.settings).differences(settings)
+    if changed and (files.result.exists() or files.last_checkpoint()):
+        names = ", ".join(changed)
+        raise BadSettings(
+            f"{files.folder} holds a run with another {names}; choose another --out to start anew"
+        )
+    return changed
 
 
 def _prepared(export: Export, settings: RunSettings, files: RunFiles) -> Prepared:
@@ -196,7 +210,7 @@ def environment() -> dict[str, str]:
 
 def _train(files: RunFiles, settings: RunSettings, prepared: Prepared, lock: IO[str]) -> None:
     """Run the child to its end; its words go to `log.txt`."""
-    total = settings.steps or _expected_steps(settings, prepared)
+    total = settings.steps or expected_steps(settings, prepared)
     _forget_after_checkpoint(files)
     with files.log.open("ab") as log, progress("train", total) as advance:
         child = subprocess.Popen(
@@ -226,7 +240,8 @@ def _forget_after_checkpoint(files: RunFiles) -> None:
     files.metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
-def _expected_steps(settings: RunSettings, prepared: Prepared) -> int | None:
+def expected_steps(settings: RunSettings, prepared: Prepared) -> int | None:
+    """Optimizer steps of all epochs; None where rows are packed."""
     if settings.packing:
         return None
     sequences = settings.batch_size * settings.accumulation * settings.processes
