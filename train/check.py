@@ -1,5 +1,6 @@
 """What a trainer will really see in an export, summed by class, and whether anything is wrong with it."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,10 +10,14 @@ from typing import Any
 
 from store.chat_format import ChatFormat, Encoded, Rendered, tokenizer_sha256
 from store.chat_template import template_for
+from store.errors import BadInput
 from train.faults import Rules, Sight, row_faults
 from train.file_rows import Export, FilePair, FileRow, open_export
-from train.pair_faults import pair_faults
+from train.held_out import HeldOut
+from train.pair_faults import PairLengths, pair_faults
+from train.promise import promise_of
 from train.run_settings import FEW_SEQUENCES
+from train.set_faults import MAX_REPEATED_SHARE, SetLook, class_faults
 from train.shards import sha256_of
 from train.supervise import Supervised, supervise
 
@@ -44,12 +49,22 @@ class CheckReport:
     classes: dict[str, ClassTotal] = field(default_factory=dict)
     shown: list[Sight] = field(default_factory=list)
     sequences_per_step: float | None = None
+    """None where weights do not depend on them: for all recipes but C-RLFT."""
     has_tokens: bool = False
+    look: SetLook = field(default_factory=SetLook)
+    pairs: PairLengths = field(default_factory=PairLengths)
+    layout: str | None = None
+    recipe: str | None = None
 
     @property
     def is_ok(self) -> bool:
         """Whether there is no fault."""
         return not self.faults
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether rows carry a condition, as C-RLFT's do."""
+        return self.look.has_conditions
 
     @property
     def trained_tokens(self) -> int:
@@ -64,6 +79,10 @@ class CheckReport:
                 f"{self.sequences_per_step:.0f} sequences a step are few: below about {FEW_SEQUENCES} the weights of"
                 " the classes partly cancel; use a larger batch"
             )
+        if repeated := self.look.repeated():
+            found.append(f"rows that repeat an earlier one: {repeated} of {self.rows}; see: curate dedup")
+        if self.look.templated and "content already templated" not in self.faults:
+            found.append(f"rows whose content begins as the template's turns do: {self.look.templated}")
         if self.rows and not self.has_tokens:
             found.append("without --tokenizer the rows were not looked at as tokens")
         return found
@@ -71,18 +90,22 @@ class CheckReport:
     def add(self, sight: Sight, rules: Rules) -> None:
         """Count a row."""
         self.rows += 1
-        self._blame(sight.row.number, row_faults(sight, rules))
+        self.look.add((sight,), rules)
+        self.blame(sight.row.number, row_faults(sight, rules))
         self._sum(sight)
 
     def add_pair(self, pair: FilePair, sides: tuple[Sight, Sight], rules: Rules) -> None:
         """Count a pair: its own faults and those of either side."""
         self.rows += 1
+        self.look.add(sides, rules)
+        self.pairs.add(pair)
         faults = pair_faults(pair).union(*(row_faults(sight, rules) for sight in sides))
-        self._blame(pair.number, faults)
+        self.blame(pair.number, faults)
         for sight in sides:
             self._sum(sight)
 
-    def _blame(self, number: int, faults: set[str]) -> None:
+    def blame(self, number: int, faults: set[str]) -> None:
+        """Count the faults of a row."""
         for fault in faults:
             self.faults[fault] += 1
             self.first_rows.setdefault(fault, number)
@@ -113,6 +136,11 @@ class CheckSettings:
     batch_size: int | None = None
     """Sequences of one optimizer step; takes the place of batch_tokens."""
     max_cut_share: float = MAX_CUT_SHARE
+    max_repeated_share: float = MAX_REPEATED_SHARE
+    held_out: tuple[str, ...] = ()
+    """Exports, or files of rows, whose prompts nothing may be trained on."""
+    model: str | None = None
+    """The directory of a model, to be held against as it lies there."""
     show: int = 0
     """How many rows to keep for showing."""
 
@@ -121,16 +149,38 @@ def check_export(path: Path, settings: CheckSettings) -> CheckReport:
     """Everything the trainer will see of the export at PATH."""
     export = open_export(path)
     rules = rules_for(export, settings)
-    report = CheckReport()
+    manifest = export.manifest or {}
+    report = CheckReport(layout=manifest.get("layout"), recipe=manifest.get("recipe"))
+    held_out = read_held_out(settings.held_out, rules)
     rows = export.rows()
     while batch := list(islice(rows, BATCH)):
-        _look(report, batch, rules, settings.show)
+        _look(report, batch, rules, held_out, settings.show)
     _add_set_faults(report, export, rules, settings)
-    report.sequences_per_step = _sequences_per_step(report, settings)
+    if rules.needs_condition or (export.manifest is None and report.has_conditions):
+        report.sequences_per_step = _sequences_per_step(report, settings)
     return report
 
 
-def _look(report: CheckReport, batch: list[FileRow | FilePair], rules: Rules, n_shown: int) -> None:
+def read_held_out(paths: tuple[str, ...], rules: Rules) -> HeldOut | None:
+    """The prompts of the exports or files at PATHS, None without any."""
+    if not paths:
+        return None
+    held_out = HeldOut()
+    for path in paths:
+        rows = open_export(Path(path)).rows()
+        flat = (side for row in rows for side in (row.sides[:1] if isinstance(row, FilePair) else (row,)))
+        for sight in sights(flat, rules):
+            held_out.add(sight)
+    return held_out
+
+
+def _look(
+    report: CheckReport,
+    batch: list[FileRow | FilePair],
+    rules: Rules,
+    held_out: HeldOut | None,
+    n_shown: int,
+) -> None:
     """Count a batch of rows and pairs, tokenised together."""
     flat = [side for row in batch for side in (row.sides if isinstance(row, FilePair) else (row,))]
     seen = iter(sights_of(flat, rules))
@@ -142,19 +192,27 @@ def _look(report: CheckReport, batch: list[FileRow | FilePair], rules: Rules, n_
         else:
             shown = [next(seen)]
             report.add(shown[0], rules)
-        report.shown += shown[: max(0, n_shown - len(report.shown))]
+        if held_out is not None and held_out.holds(shown[0], rules):
+            report.blame(row.number, {"prompt also held out"})
+        if report.rows <= n_shown:
+            report.shown += shown
 
 
 def rules_for(export: Export, settings: CheckSettings) -> Rules:
     """The rules an export is held against: its own settings where the caller gave none."""
     own: dict[str, Any] = (export.manifest or {}).get("settings") or {}
-    tokenizer = settings.tokenizer or own.get("tokenizer")
-    if settings.tokenizer is None and tokenizer is not None and not Path(tokenizer).is_dir():
+    tokenizer = settings.tokenizer or settings.model or own.get("tokenizer")
+    if (
+        settings.tokenizer is None
+        and settings.model is None
+        and tokenizer is not None
+        and not Path(tokenizer).is_dir()
+    ):
         tokenizer = None
     template = settings.template or own.get("template") or "openchat"
     chat = ChatFormat.load(tokenizer, template) if tokenizer else None
     max_length = settings.max_length or own.get("max_length")
-    return Rules(chat, max_length, needs_condition=(export.manifest or {}).get("recipe") == "crlft")
+    return Rules(chat, max_length, promise_of(export.manifest))
 
 
 def sights(rows: Iterator[FileRow], rules: Rules) -> Iterator[Sight]:
@@ -201,6 +259,41 @@ def _add_set_faults(report: CheckReport, export: Export, rules: Rules, settings:
         report.faults["too many rows cut at max length"] += report.cut
     for fault in manifest_faults(export, rules, report.rows):
         report.faults[fault] += 1
+    is_same = _reads_as_written(export, rules)
+    for fault, count in (
+        *report.look.faults(rules, settings.max_repeated_share),
+        *class_faults(report.classes, rules, has_tokens=report.has_tokens and is_same),
+    ):
+        report.faults[fault] += count
+    if settings.model is not None:
+        for fault in model_faults(Path(settings.model), rules):
+            report.faults[fault] += 1
+
+
+def _reads_as_written(export: Export, rules: Rules) -> bool:
+    """Whether rows are looked at with the tokenizer, template and length they were written with."""
+    if export.manifest is None or rules.chat is None:
+        return False
+    is_long = rules.max_length == export.manifest.get("settings", {}).get("max_length")
+    is_same_template = rules.chat.template.sha256 == export.manifest.get("template_sha256")
+    return is_long and is_same_template and not list(_format_faults(export.manifest, rules.chat))
+
+
+def model_faults(folder: Path, rules: Rules) -> Iterator[str]:
+    """What would go wrong with the model in FOLDER as it lies there; `train run` mends both in its own process.
+
+    Raises BadInput if it holds no model.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise BadInput(f"{folder} holds no config.json; name the directory of a model")
+    if rules.chat is None:
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if int(config.get("vocab_size", 0)) < len(rules.chat.tokenizer):
+        yield "model without rows for the template's tokens"
+    if rules.chat.tokenizer.pad_token_id in (None, rules.chat.end_of_turn_id):
+        yield "padding is the end of turn"
 
 
 def manifest_faults(export: Export, rules: Rules, rows: int) -> Iterator[str]:

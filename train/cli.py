@@ -48,6 +48,8 @@ def cli() -> None:
     epilog="""\b
 Examples:
   train check data/crlft --show 3
+  train check data/dpo --held-out data/test --json
+  train check data/sft --model models/base
   train check data/crlft/train-00000.jsonl --tokenizer models/base --batch-size 64
 """,
 )
@@ -62,34 +64,70 @@ Examples:
 @click.option(
     "--max-cut-share", default=0.2, show_default=True, help="Share of cut rows above which the check fails."
 )
+@click.option(
+    "--max-repeated-share",
+    default=0.5,
+    show_default=True,
+    help="Share of rows that repeat an earlier one from which on the check fails.",
+)
+@click.option(
+    "--held-out",
+    type=EXISTING,
+    multiple=True,
+    help="An export, or a file of rows, whose prompts nothing may be trained on; repeatable.",
+)
+@click.option(
+    "--model", type=EXISTING, help="A model's directory: are there rows for all tokens, and padding?"
+)
 @click.option("--show", default=0, metavar="N", help="Show the first N rows token by token.")
 @json_option
-def check(path: Path, *, tokenizer: Path | None, as_json: bool, **options: Any) -> None:
+def check(
+    path: Path,
+    *,
+    tokenizer: Path | None,
+    model: Path | None,
+    held_out: tuple[Path, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Say what a trainer will really see of PATH, an export or a file of rows; exit 1 if it has faults."""
     from train.check import CheckSettings, check_export, rules_for
     from train.file_rows import open_export
 
-    settings = CheckSettings(tokenizer=str(tokenizer) if tokenizer else None, **options)
+    settings = CheckSettings(
+        tokenizer=str(tokenizer) if tokenizer else None,
+        model=str(model) if model else None,
+        held_out=tuple(map(str, held_out)),
+        **options,
+    )
     report = check_export(path, settings)
+    chat = rules_for(open_export(path), settings).chat if settings.show else None
+    spoken = chat.tokenizer if chat else None
     if as_json:
-        echo_json(_check_json(report))
+        echo_json(_check_json(report, spoken))
     else:
-        chat = rules_for(open_export(path), settings).chat if settings.show else None
-        _print_check(report, chat.tokenizer if chat else None)
+        _print_check(report, spoken)
     if not report.is_ok:
         names = ", ".join(f"{fault} ({count})" for fault, count in sorted(report.faults.items()))
         raise CheckFailed(f"{path} has faults: {names}")
 
 
-def _check_json(report: "CheckReport") -> dict[str, object]:
+def _check_json(report: "CheckReport", tokenizer: Any) -> dict[str, object]:
+    from train.show import shown_json
+
     return {
+        "recipe": report.recipe,
+        "layout": report.layout,
         "rows": report.rows,
         "ok": report.is_ok,
         "faults": dict(sorted(report.faults.items())),
         "first_rows": report.first_rows,
         "cut": report.cut,
         "classes": {name: asdict(total) for name, total in sorted(report.classes.items())},
+        "pairs": report.pairs.as_json(),
+        "repeated": report.look.repeated(),
         "sequences_per_step": report.sequences_per_step,
+        "shown": [shown_json(sight, tokenizer) for sight in report.shown],
         "warnings": report.warnings(),
     }
 
@@ -115,6 +153,11 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
     ]
     echo(table(columns, lines))
     echo(f"{report.rows} rows, {report.cut} cut at max length")
+    if lengths := report.pairs.as_json():
+        echo(
+            f"chosen {lengths['mean_chosen_characters']:g} characters on average, rejected"
+            f" {lengths['mean_rejected_characters']:g}; chosen longer in {lengths['chosen_longer_share']:.0%}"
+        )
     if report.sequences_per_step is not None:
         echo(f"{report.sequences_per_step:.1f} sequences in an optimizer step")
     for fault, count in sorted(report.faults.items()):

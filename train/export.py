@@ -214,6 +214,7 @@ class _Export(ExportRows):
             self.snapshot,
             self.settings.file_format,
             has_conditions=isinstance(self.settings.recipe, CrlftSettings),
+            shows_two=isinstance(self.settings.recipe, PmSettings),
         )
         lineage = Lineage(staging / "lineage.arrow")
         with lineage:

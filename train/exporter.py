@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from store.extensions import ExtensionPoint
 from store.ids import to_text
 from train.pair_tokens import PairTokens
 from train.rows import LabelledRow, PairRow, Row, TrainingRow
 from train.supervise import Supervised
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS_PER_SHARD = 100_000
 
@@ -59,6 +62,20 @@ class Target:
     rows_per_shard: int = ROWS_PER_SHARD
     has_conditions: bool = False
     """Whether rows carry a condition and weights (C-RLFT)."""
+    shows_two: bool = False
+    """Whether rows show two answers and carry their scores (the preference model)."""
+
+
+def shown_scores(row: TrainingRow, target: Target) -> dict[str, float | None]:
+    """The columns with the scores of two answers that are shown, in files that have them."""
+    return dict(zip(("score_a", "score_b"), row.shown_scores, strict=True)) if target.shows_two else {}
+
+
+def shown_score_fields(target: Target) -> "list[tuple[str, pa.DataType]]":
+    """The columns of `shown_scores`."""
+    import pyarrow as pa
+
+    return [("score_a", pa.float64()), ("score_b", pa.float64())] if target.shows_two else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,25 @@ by one, control tokens in user text, weights that do not fit.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 
 from store.chat_format import ChatFormat, Encoded, Rendered, control_tokens_in
 from train.file_rows import FileRow
+from train.promise import Promise
+from train.promise_faults import (
+    check_class,
+    check_ids,
+    check_scored_labels,
+    check_shown,
+    check_trained_answers,
+    check_whole_pairs,
+)
 from train.steps import alternates
 from train.supervise import IGNORED, Supervised
+from train.token_faults import starts_of, token_faults
+from train.wording import Wording, wording_of
 
 
 @dataclass(frozen=True)
@@ -22,13 +33,28 @@ class Rules:
 
     chat: ChatFormat | None
     max_length: int | None
-    needs_condition: bool = False
-    """Whether the recipe is C-RLFT, whose rows name their condition."""
+    promise: Promise = field(default_factory=Promise)
+    """What the manifest says of the rows."""
+
+    @property
+    def needs_condition(self) -> bool:
+        """Whether the recipe is C-RLFT, whose rows name their condition."""
+        return self.promise.recipe == "crlft"
 
     @cached_property
     def control_tokens(self) -> tuple[str, ...]:
         """Strings that must not stand in content."""
         return self.chat.control_tokens if self.chat else ()
+
+    @cached_property
+    def _wordings(self) -> dict[str | None, Wording | None]:
+        return {}
+
+    def wording(self, chat: ChatFormat, condition: str | None) -> Wording | None:
+        """What the template writes around turns under a condition."""
+        if condition not in self._wordings:
+            self._wordings[condition] = wording_of(chat, condition)
+        return self._wordings[condition]
 
     @cached_property
     def _prompts(self) -> dict[str | None, list[int]]:
@@ -165,7 +191,7 @@ def check_beginning(sight: Sight, rules: Rules) -> Iterator[str]:
     if "bos_token" not in rules.chat.template.text:
         return
     found = sight.tokens.input_ids.count(rules.chat.tokenizer.bos_token_id)
-    if found > 1:
+    if found > len(starts_of(sight)):
         yield "more than one beginning token"
     elif sight.tokens.input_ids[:1] != [rules.chat.tokenizer.bos_token_id]:
         yield "no beginning token in front"
@@ -246,6 +272,13 @@ ROW_CHECKS: tuple[Check, ...] = (
     check_starts,
     check_spans,
     check_prefix,
+    check_shown,
+    check_ids,
+    check_scored_labels,
+    check_class,
+    check_trained_answers,
+    check_whole_pairs,
+    token_faults,
 )
 
 

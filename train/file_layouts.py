@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,17 @@ def _from_tokenized(record: dict[str, Any]) -> tuple[Side, ...]:
     weights = list(_floats(record["loss_weights"]))
     tokens = Supervised(ids, list(record["labels"]), weights, n_tokens)
     return (Side(None, None, record.get("condition"), tokens),)
+
+
+def pieces_of(record: dict[str, Any]) -> tuple[int, ...] | None:
+    """The lengths of the conversations a row of tokens is packed of: told, or where positions start again at 0."""
+    if record.get("seq_lengths") is not None:
+        return tuple(map(int, record["seq_lengths"]))
+    positions = record.get("position_ids")
+    if not positions:
+        return None
+    starts = [place for place, position in enumerate(positions) if position == 0 or place == 0]
+    return tuple(end - start for start, end in pairwise([*starts, len(positions)]))
 
 
 def _from_sharegpt(record: dict[str, Any]) -> tuple[Side, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from store.chat_format import Turn
 from store.errors import BadInput
-from train.file_layouts import layout_of, sides_of
+from train.file_layouts import layout_of, pieces_of, sides_of
 from train.supervise import Supervised
 
 BATCH_ROWS = 1_000
@@ -34,6 +34,16 @@ class FileRow:
     """None in the layouts that hold text."""
     label: bool | None = None
     """Whether the answer is a good one, in the layout `labelled`."""
+    side: str | None = None
+    """`chosen` or `rejected` in a pair."""
+    prompt_id: str | None = None
+    """What the file says the prompt's id is."""
+    answer_id: str | None = None
+    """What it says the answer's id is."""
+    scores: tuple[float, float] | None = None
+    """Of a labelled answer: its own and the other's. Of a row that shows two answers: the first's, the second's."""
+    pieces: tuple[int, ...] | None = None
+    """The lengths of the conversations that a row of tokens is packed of, as the file says them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +144,24 @@ def _row(number: int, record: dict[str, Any], path: Path) -> "FileRow | FilePair
     identity = str(record.get("conversation_id") or record.get("prompt_id") or number)
     source_class = str(record.get("source_class") or "none")
     label = record["label"] if layout == "labelled" else None
+    names = ("chosen", "rejected") if len(sides) == 2 else (None,)
     rows = tuple(
         FileRow(
-            number, identity, source_class, side.condition, side.turns, side.turn_weights, side.tokens, label
+            number,
+            identity,
+            source_class,
+            side.condition,
+            side.turns,
+            side.turn_weights,
+            side.tokens,
+            label,
+            name,
+            prompt_id=record.get("prompt_id"),
+            answer_id=record.get(f"{name or 'completion'}_id"),
+            scores=_scores(record),
+            pieces=pieces_of(record),
         )
-        for side in sides
+        for side, name in zip(sides, names, strict=True)
     )
     return rows[0] if len(rows) == 1 else _pair(number, rows, record, layout)
 
@@ -153,6 +176,14 @@ def _pair(number: int, rows: tuple[FileRow, ...], record: dict[str, Any], layout
         has_consumed_column=bool(CONSUMED_COLUMNS & record.keys()),
         mixes_layouts=layout == "pairs" and len(record["chosen"]) > 1,
     )
+
+
+def _scores(record: dict[str, Any]) -> tuple[float, float] | None:
+    for names in (("score", "score_other"), ("score_a", "score_b")):
+        found = [record.get(name) for name in names]
+        if None not in found:
+            return float(found[0]), float(found[1])  # type: ignore[arg-type]  # None is ruled out above
+    return None
 
 
 def _score(value: Any) -> float | None:

@@ -1,8 +1,39 @@
 """The faults of a pair as a whole; each of its sides is held against the checks of a conversation too."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from train.file_rows import FilePair
+
+
+@dataclass
+class PairLengths:
+    """How long the two sides of pairs are, in characters; a reward model learns length where they differ."""
+
+    rows: int = 0
+    chosen_characters: int = 0
+    rejected_characters: int = 0
+    chosen_longer: int = 0
+
+    def add(self, pair: FilePair) -> None:
+        """Count a pair."""
+        better, worse = (len(_answer(pair, side) or "") for side in (0, 1))
+        self.rows += 1
+        self.chosen_characters += better
+        self.rejected_characters += worse
+        self.chosen_longer += better > worse
+
+    def as_json(self) -> dict[str, float] | None:
+        """Means and a share, None without pairs."""
+        if not self.rows:
+            return None
+        return {
+            "rows": self.rows,
+            "mean_chosen_characters": round(self.chosen_characters / self.rows, 1),
+            "mean_rejected_characters": round(self.rejected_characters / self.rows, 1),
+            "chosen_longer_share": round(self.chosen_longer / self.rows, 4),
+        }
+
 
 PairCheck = Callable[[FilePair], Iterable[str]]
 

@@ -35,6 +35,8 @@ class TrainingRow:
     source: str
     turn_ratings: tuple[float | None, ...] = ()
     """The rating of each turn, None where it has none; empty where the recipe asks for none."""
+    shown_scores: tuple[float | None, float | None] = (None, None)
+    """Of a row that asks which of two answers is better: what the first and the second scored."""
 
     @property
     def answer_weights(self) -> tuple[float, ...]:
@@ -88,6 +90,12 @@ class LabelledRow:
     def completion(self) -> str:
         """The answer."""
         return self.pair.chosen if self.is_good else self.pair.rejected
+
+    @property
+    def scores(self) -> tuple[float | None, float | None]:
+        """What the answer scored, and what the pair's other one did."""
+        scores = (self.pair.score_chosen, self.pair.score_rejected)
+        return scores if self.is_good else scores[::-1]
 
     @property
     def completion_id(self) -> str:

@@ -1,6 +1,7 @@
 """What passed through to the exporter, summed while it passes: by class for conversations, as lengths for pairs."""
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,6 +81,8 @@ class Seen:
     """The sums of one export."""
 
     classes: dict[str, ClassSum] = field(default_factory=dict)
+    turns: Counter[str] = field(default_factory=Counter)
+    """Role → turns of conversations."""
     sources: dict[str, int] = field(default_factory=dict)
     pairs: PairSum = field(default_factory=PairSum)
 
@@ -95,6 +98,7 @@ class Seen:
     def _add_conversation(self, row: TrainingRow, tokens: Supervised | PairTokens | None) -> None:
         total = self.classes.setdefault(row.source_class, ClassSum(row.condition))
         total.rows += 1
+        self.turns.update(role for role, _ in row.turns)
         total.lowest_weight = min(total.lowest_weight, row.weight)
         total.highest_weight = max(total.highest_weight, row.weight)
         self.sources[row.source] = self.sources.get(row.source, 0) + 1
@@ -110,4 +114,5 @@ class Seen:
         """What the manifest says of the rows."""
         if self.pairs.rows:
             return {"pairs": self.pairs.as_json()}
-        return {"classes": {name: total.as_json() for name, total in sorted(self.classes.items())}}
+        classes = {name: total.as_json() for name, total in sorted(self.classes.items())}
+        return {"classes": classes, "turns": dict(sorted(self.turns.items()))}

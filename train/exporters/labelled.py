@@ -23,6 +23,8 @@ def _record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         "prompt": messages(row.pair.prompt),
         "completion": messages((("assistant", row.completion),)),
         "label": row.is_good,
+        "score": row.scores[0],
+        "score_other": row.scores[1],
         "prompt_id": to_text("m1", row.pair.prompt_id),
         "completion_id": to_text("m1", row.completion_id),
         "snapshot": snapshot,
@@ -37,6 +39,8 @@ def _schema() -> "pa.Schema":
             ("prompt", message_list()),
             ("completion", message_list()),
             ("label", pa.bool_()),
+            ("score", pa.float64()),
+            ("score_other", pa.float64()),
             *((name, pa.string()) for name in ("prompt_id", "completion_id", "snapshot")),
         ]
     )

@@ -6,7 +6,7 @@ TRL's SFT trainer reads `messages` and `chat_template_kwargs`; the weights are o
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from train.exporter import ExportRow, Shard, Target, id_text
+from train.exporter import ExportRow, Shard, Target, id_text, shown_score_fields, shown_scores
 from train.exporters.pairs import message_list, messages
 from train.shards import write_shards
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_messages(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
     """One row a conversation."""
     records = (_record(one, target) for one in rows)
-    return write_shards(records, target, _schema(has_conditions=target.has_conditions))
+    return write_shards(records, target, _schema(target))
 
 
 def _record(one: ExportRow, target: Target) -> dict[str, Any]:
@@ -33,11 +33,12 @@ def _record(one: ExportRow, target: Target) -> dict[str, Any]:
         "conversation_id": id_text(row),
         "source_class": row.source_class,
         "source": row.source,
+        **shown_scores(row, target),
         "snapshot": target.snapshot,
     }
 
 
-def _schema(*, has_conditions: bool) -> "pa.Schema":
+def _schema(target: Target) -> "pa.Schema":
     import pyarrow as pa
 
     weighed = [
@@ -45,11 +46,13 @@ def _schema(*, has_conditions: bool) -> "pa.Schema":
         ("weight", pa.float64()),
         ("message_weights", pa.list_(pa.float64())),
     ]
-    names = ("conversation_id", "source_class", "source", "snapshot")
+    names = ("conversation_id", "source_class", "source")
     return pa.schema(
         [
             ("messages", message_list()),
-            *(weighed if has_conditions else []),
+            *(weighed if target.has_conditions else []),
             *((name, pa.string()) for name in names),
+            *shown_score_fields(target),
+            ("snapshot", pa.string()),
         ]
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from store.errors import BadSettings
-from train.exporter import ExportRow, Shard, Target, id_text
+from train.exporter import ExportRow, Shard, Target, id_text, shown_score_fields, shown_scores
 from train.shards import write_shards
 from train.supervise import Supervised
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def write_tokenized(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
     """One row a conversation, cut to length."""
-    return write_shards((record(one, target.snapshot) for one in rows), target, _schema())
+    return write_shards((record(one, target) for one in rows), target, _schema(target))
 
 
-def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
+def record(one: ExportRow, target: Target) -> dict[str, Any]:
     """A row as this layout writes it."""
     row, tokens = one.conversation, one.tokens
     if not isinstance(tokens, Supervised):
@@ -30,11 +30,12 @@ def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
         "condition": row.condition,
         "conversation_id": id_text(row),
         "source_class": row.source_class,
-        "snapshot": snapshot,
+        **shown_scores(row, target),
+        "snapshot": target.snapshot,
     }
 
 
-def _schema() -> "pa.Schema":
+def _schema(target: Target) -> "pa.Schema":
     import pyarrow as pa
 
     return pa.schema(
@@ -46,6 +47,7 @@ def _schema() -> "pa.Schema":
             ("condition", pa.string()),
             ("conversation_id", pa.string()),
             ("source_class", pa.string()),
+            *shown_score_fields(target),
             ("snapshot", pa.string()),
         ]
     )

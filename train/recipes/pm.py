@@ -47,4 +47,7 @@ def as_contest(row: PairRow, seed: int) -> TrainingRow:
         turn_weights=(0.0, 1.0),
         source_class=row.strength or "",
         source="",
+        shown_scores=(row.score_chosen, row.score_rejected)
+        if is_upright
+        else (row.score_rejected, row.score_chosen),
     )
