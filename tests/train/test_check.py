@@ -265,7 +265,7 @@ def test_files_that_changed_or_went_missing(exported: Path) -> None:
     assert "file changed since the manifest" in check_export(exported, CheckSettings()).faults
     file.rename(exported / "train-00001.jsonl")
     faults = check_export(exported, CheckSettings()).faults
-    assert set(faults) == {"file not in the manifest", "file of the manifest missing"}
+    assert {"file not in the manifest", "file of the manifest missing"} <= set(faults)
 
 
 def test_files_that_are_no_rows(tmp_path: Path) -> None:
