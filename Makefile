@@ -23,4 +23,4 @@ golden: ## write the golden files anew; the diff is the review
 	.venv/bin/python -m pytest -m "not slow" --rewrite-golden
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-vllm demo papers dist
+	rm -rf .venv .venv-vllm .venv-readers demo papers dist

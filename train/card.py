@@ -1,6 +1,7 @@
 """The README of an export: what a data set hub shows, and what a person should know."""
 
 import json
+import re
 from typing import Any
 
 from train.recipe import recipe_named
@@ -13,7 +14,7 @@ def card(manifest: dict[str, Any]) -> str:
 
 def _front_matter(manifest: dict[str, Any]) -> str:
     licenses = sorted({str(source["license"] or "unknown") for source in manifest["sources"]})
-    suffix = manifest["files"][0]["name"].rpartition(".")[2]
+    pattern = re.sub(r"\d+", "*", manifest["files"][0]["name"])
     lines = {
         "license": licenses[0] if len(licenses) == 1 and licenses[0] != "unknown" else "other",
         "licenses": licenses,
@@ -22,7 +23,7 @@ def _front_matter(manifest: dict[str, Any]) -> str:
         "tags": ["preferably", manifest["recipe"], manifest["layout"]],
         "rows": manifest["rows"],
         "dropped": manifest["dropped"],
-        "configs": [{"config_name": "default", "data_files": f"train-*.{suffix}"}],
+        "configs": [{"config_name": "default", "data_files": pattern}],
     }
     return "".join(f"{name}: {json.dumps(value, ensure_ascii=True)}\n" for name, value in lines.items())
 

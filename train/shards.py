@@ -31,13 +31,14 @@ def write_shards(
         if schema is not None and target.file_format == "parquet":
             written = _write_parquet(part, path, schema)
         else:
-            written = _write_jsonl(part, path)
+            written = write_jsonl(part, path)
         shards.append(Shard(name, written))
         first = list(islice(rows, 1))
     return shards
 
 
-def _write_jsonl(rows: Iterator[dict[str, Any]], path: Path) -> int:
+def write_jsonl(rows: Iterator[dict[str, Any]], path: Path) -> int:
+    """Write ROWS to PATH, one a line; how many there were."""
     written = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:

@@ -1,6 +1,7 @@
 """A tiny tokenizer and model made in the test itself, and stores to export from."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from store.chat_format import ChatFormat
 from store.chat_template import load_template
 from store.db import Store
 from store.ids import conversation_digest, digest_of, path_digests, uuid_text
+from store.selections import write_selection
 
 # Set before torch is imported: on shared cores several spinning threads are far slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -173,3 +175,69 @@ MIXED: list[tuple[list[tuple[str, str]], str]] = [
 def mixed_store(tmp_path: Path) -> Store:
     """A store with MIXED in it."""
     return fill_store(tmp_path / "store.duckdb", MIXED)
+
+
+@pytest.fixture
+def make_store() -> Callable[..., Store]:
+    """Makes a store of (turns, model)."""
+    return fill_store
+
+
+def message_rows(path: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The rows of `messages` along one path."""
+    ids = [uuid_text(digest) for digest in path_digests(path)]
+    return [
+        {
+            "message_id": ids[depth],
+            "parent_id": ids[depth - 1] if depth else None,
+            "role": role,
+            "content": content,
+            "depth": depth,
+        }
+        for depth, (role, content) in enumerate(path)
+    ]
+
+
+Pair = tuple[list[tuple[str, str]], str, str, float | None, float | None, str]
+"""(prompt, chosen, rejected, score of chosen, score of rejected, part)."""
+
+
+def fill_pair_store(path: Path, chosen_pairs: list[Pair]) -> Store:
+    """A store with the selection `mine` of these pairs."""
+    store = Store(path)
+    messages: dict[str, dict[str, Any]] = {}
+    pairs = []
+    for prompt, chosen, rejected, score_chosen, score_rejected, part in chosen_pairs:
+        ids = []
+        for answer in (chosen, rejected):
+            rows = message_rows([*prompt, ("assistant", answer)])
+            messages |= {row["message_id"]: row for row in rows}
+            ids.append(rows[-1]["message_id"])
+        gap = None if score_chosen is None or score_rejected is None else score_chosen - score_rejected
+        pairs.append((message_rows(prompt)[-1]["message_id"], *ids, score_chosen, score_rejected, gap, part))
+    values = ", ".join(
+        ["(CAST(? AS UUID), CAST(? AS UUID), CAST(? AS UUID), ?, ?, ?, 1, 2, NULL, ?)"] * len(pairs)
+    )
+    columns = (
+        "prompt_id, chosen_id, rejected_id, score_chosen, score_rejected, score_gap, rank_chosen, rank_rejected,"
+        " strength, part"
+    )
+    with store.write() as writing:
+        writing.append("messages", list(messages.values()))
+        write_selection(
+            writing,
+            "mine",
+            "pairs",
+            f"SELECT * FROM (VALUES {values}) AS rows ({columns})",
+            [value for pair in pairs for value in pair],
+            settings={},
+            steps={},
+            run_id=None,
+        )
+    return store
+
+
+@pytest.fixture
+def make_pair_store() -> Callable[..., Store]:
+    """Makes a store with the selection `mine` of pairs."""
+    return fill_pair_store

@@ -104,8 +104,9 @@ def test_a_refusal_stays_as_context_and_weighs_nothing(export: Export, tmp_path:
 
 
 def test_openchat_s_own_layout(export: Export, tmp_path: Path) -> None:
-    export(layout="openchat")
-    [row] = [row for row in read_jsonl(tmp_path / "out") if row["system"]]
+    assert export(layout="openchat").files == ["train.0.jsonl"]
+    rows = [json.loads(line) for line in (tmp_path / "out" / "train.0.jsonl").read_text().splitlines()]
+    [row] = [row for row in rows if row["system"]]
     assert row["system"] == "Be brief."
     assert row["condition"] == "GPT4"
     assert row["items"][:2] == [

