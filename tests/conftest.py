@@ -1,13 +1,17 @@
 """Fixtures every room's tests may use."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +20,54 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+def start_code(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Python CODE in a process of its own, once it has printed a line to say that it is going."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    return child
+
+
+def kill_after(
+    child: subprocess.Popen[bytes], more_s: float, is_time: Callable[[], bool] = lambda: True
+) -> bool:
+    """Kill CHILD with SIGKILL so many seconds after IS_TIME says so; whether it was still going then."""
+    while child.poll() is None and not is_time():
+        pass  # IS_TIME waits
+    try:
+        child.wait(more_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    if child.stdout is not None:
+        child.stdout.close()
+    return child.wait() == -signal.SIGKILL
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables and nothing in them, to be copied: that is quicker than to migrate another."""
+    from store.db import Store
+
+    path = tmp_path_factory.mktemp("empty") / "store.duckdb"
+    with Store(path).write():
+        pass
+    return path
+
+
+@pytest.fixture(scope="session")
+def started() -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts code in a process of its own."""
+    return start_code
+
+
+@pytest.fixture(scope="session")
+def killed_after() -> Callable[..., bool]:
+    """Kills a process so many seconds after it is time to."""
+    return kill_after
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,14 @@ def add(store: Store, name: str, talks: Talks, model: str = "") -> None:
     ingest_files(store, "sharegpt", [path], IngestSettings())
 
 
+def copied(path: Path, to: Path) -> Store:
+    shutil.copy(path, to)
+    return Store(to, wait_s=20)
+
+
 @pytest.fixture
-def empty(tmp_path: Path) -> Store:
-    return Store(tmp_path / "s.duckdb", wait_s=20)
+def empty(empty_store: Path, tmp_path: Path) -> Store:
+    return copied(empty_store, tmp_path / "s.duckdb")
 
 
 TALKS = {
@@ -73,10 +79,17 @@ TALKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def with_talks(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with TALKS, to be copied."""
+    store = copied(empty_store, tmp_path_factory.mktemp("talks") / "s.duckdb")
+    add(store, "talks.json", TALKS)
+    return store.path
+
+
 @pytest.fixture
-def store(empty: Store) -> Store:
-    add(empty, "talks.json", TALKS)
-    return empty
+def store(with_talks: Path, tmp_path: Path) -> Store:
+    return copied(with_talks, tmp_path / "s.duckdb")
 
 
 @pytest.fixture
@@ -191,7 +204,7 @@ def test_within_and_across_sources(empty: Store) -> None:
 
 
 def test_new_data_is_compared_with_old_without_reading_the_old(
-    empty: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty: Store, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = {f"o{i}": ["?", text(i)] for i in range(12)}
     new = {"n0": ["?", edited(text(0), 1, 1)], "n1": ["?", text(40)], "n2": ["? ", text(3)]}
@@ -202,7 +215,7 @@ def test_new_data_is_compared_with_old_without_reading_the_old(
     add(empty, "new.json", new)
     run_dedup(empty)
     assert len(read) == len(new) + 2  # the new ones, and the one pair that was compared
-    whole = Store(tmp_path / "whole.duckdb", wait_s=20)
+    whole = copied(empty_store, tmp_path / "whole.duckdb")
     add(whole, "old.json", old)
     add(whole, "new.json", new)
     run_dedup(whole)
@@ -233,8 +246,7 @@ def test_a_better_duplicate_that_comes_later_takes_the_place(empty: Store) -> No
 def test_killed_anywhere_and_repeated_is_like_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Store(tmp_path / "whole.duckdb", wait_s=20)
-    whole.path.write_bytes(store.path.read_bytes())
+    whole = copied(store.path, tmp_path / "whole.duckdb")
     run_dedup(whole, method=Near(0.7))
     monkeypatch.setattr(sketching, "PIECE_ROWS", 1)
     monkeypatch.setattr(part_texts, "PIECE_TURNS", 1)

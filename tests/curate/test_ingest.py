@@ -1,8 +1,6 @@
 import contextlib
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -312,36 +310,19 @@ KILLS = 50
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_change_nothing(tmp_path):
+def test_fifty_kills_at_random_moments_change_nothing(tmp_path, started, killed_after):
     path = written(tmp_path / "a.json", many(600))
     undisturbed, killed = Store(tmp_path / "one.duckdb"), Store(tmp_path / "two.duckdb")
     take(undisturbed, path)
     rng = random.Random(3)
     n_killed = 0
     for _ in range(KILLS):
-        n_killed += _killed_after(rng.uniform(0.0, 0.6), killed.path, path)
+        n_killed += killed_after(started(INGEST_SLOWLY, killed.path, path), rng.uniform(0.0, 0.6))
         _begin_again_if_finished(killed, rng)
     assert n_killed > KILLS // 2
     take(killed, path)
     assert state_of(killed) == state_of(undisturbed)
     assert not verify(killed).problems
-
-
-def _killed_after(seconds: float, store_path: Path, path: Path) -> bool:
-    """Start an ingest, kill it so long after it got going; whether it was still going then."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", INGEST_SLOWLY, str(store_path), str(path)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.kill(child.pid, signal.SIGKILL)
-    child.stdout.close()
-    return child.wait() == -signal.SIGKILL
 
 
 def _begin_again_if_finished(store: Store, rng: random.Random) -> None:

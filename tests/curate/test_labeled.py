@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -294,7 +291,9 @@ KILLS = 20
 
 
 @pytest.mark.slow
-def test_labels_survive_kills_at_random_moments_once_each(tmp_path: Path) -> None:
+def test_labels_survive_kills_at_random_moments_once_each(
+    tmp_path: Path, started: Callable[..., Any], killed_after: Callable[..., bool]
+) -> None:
     sets = [
         {
             "prompt": f"prompt {i % 90}",
@@ -310,30 +309,13 @@ def test_labels_survive_kills_at_random_moments_once_each(tmp_path: Path) -> Non
     rng = random.Random(5)
     n_killed = 0
     for _ in range(KILLS):
-        n_killed += _is_killed_after(rng.uniform(0.0, 0.7), killed.path, path)
+        n_killed += killed_after(started(INGEST_SLOWLY, killed.path, path), rng.uniform(0.0, 0.7))
         if _is_finished(killed):
             killed.path.unlink()
     assert n_killed > KILLS // 2
     ingest_files(killed, "response-sets", [path], asked)
     assert state_of(killed) == state_of(undisturbed)
     assert verify(killed).is_ok
-
-
-def _is_killed_after(seconds: float, store_path: Path, path: Path) -> bool:
-    """Start an ingest and kill it so long after it got going; whether it was still going then."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", INGEST_SLOWLY, str(store_path), str(path)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.kill(child.pid, signal.SIGKILL)
-    child.stdout.close()
-    return child.wait() == -signal.SIGKILL
 
 
 def _is_finished(store: Store) -> bool:

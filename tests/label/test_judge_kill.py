@@ -33,17 +33,9 @@ def start(store, server) -> subprocess.Popen[bytes]:
     )
 
 
-def live_until(child: subprocess.Popen[bytes], server, seen: int, more_s: float) -> bool:
-    """Let the child live until the server has SEEN so many requests and a moment longer; then kill it."""
-    while child.poll() is None and not server.has_seen(seen, within_s=0.2):
-        pass
-    try:
-        child.wait(more_s)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-        return True
-    return False
+def has_seen(server, count: int):
+    """Asks, for a fifth of a second, whether the server has got so many requests."""
+    return lambda: server.has_seen(count, within_s=0.2)
 
 
 def labels(store) -> list[tuple]:
@@ -56,7 +48,7 @@ def labels(store) -> list[tuple]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_fifty_times_the_store_ends_as_if_undisturbed_and_no_answer_is_paid_twice(
-    tmp_path, server, write
+    tmp_path, server, write, killed_after
 ) -> None:
     conversations = [
         ("gpt-4", [("user", f"Question {n}"), ("assistant", f"Answer {n}")]) for n in range(TURNS)
@@ -71,7 +63,8 @@ def test_killed_fifty_times_the_store_ends_as_if_undisturbed_and_no_answer_is_pa
     kills = 0
     while kills < KILLS:
         seen = len(server.bodies) + chance.randrange(MOST_REQUESTS_IN_A_LIFE)
-        assert live_until(start(store, server), server, seen, chance.uniform(0.0, 0.05)), "finished too early"
+        child = start(store, server)
+        assert killed_after(child, chance.uniform(0.0, 0.05), has_seen(server, seen)), "finished too early"
         kills += 1
     assert start(store, server).wait() == 0
 
@@ -88,11 +81,11 @@ def test_killed_fifty_times_the_store_ends_as_if_undisturbed_and_no_answer_is_pa
 
 @pytest.mark.timeout(300)
 def test_killed_once_nothing_is_lost_and_only_what_was_under_way_is_asked_again(
-    tmp_path, server, write
+    tmp_path, server, write, killed_after
 ) -> None:
     conversations = [("gpt-4", [("user", f"Question {n}"), ("assistant", f"Answer {n}")]) for n in range(60)]
     store = write(tmp_path / "killed.duckdb", conversations)
-    assert live_until(start(store, server), server, 30, 0.0)
+    assert killed_after(start(store, server), 0.0, has_seen(server, 30))
     assert start(store, server).wait() == 0
     asked = Counter(json.dumps(body, sort_keys=True) for body in server.bodies)
     assert len(asked) == len(labels(store)) == 60

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -44,17 +45,6 @@ def start(store, server) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code, *arguments, *more], stdout=subprocess.DEVNULL)
 
 
-def kill_after(child: subprocess.Popen[bytes], server, seen: int, more_s: float) -> None:
-    """Let the child live until the server has SEEN so many requests and a moment longer; then kill it."""
-    while child.poll() is None and not server.has_seen(seen, within_s=0.2):
-        pass
-    try:
-        child.wait(more_s)
-    except subprocess.TimeoutExpired:
-        child.kill()
-    assert child.wait() != 0, "finished too early"
-
-
 def rows_of(store) -> list[tuple]:
     with store.read() as reading:
         return reading.rows(
@@ -65,7 +55,9 @@ def rows_of(store) -> list[tuple]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_twenty_times_every_prompt_ends_with_exactly_its_draws(tmp_path, server, reply, write) -> None:
+def test_killed_twenty_times_every_prompt_ends_with_exactly_its_draws(
+    tmp_path, server, reply, write, killed_after
+) -> None:
     server.rule = rule_of(reply)
     conversations = [("m", [("user", f"Question {n}"), ("assistant", f"Answer {n}")]) for n in range(PROMPTS)]
     undisturbed = write(tmp_path / "undisturbed.duckdb", conversations)
@@ -77,7 +69,8 @@ def test_killed_twenty_times_every_prompt_ends_with_exactly_its_draws(tmp_path, 
     chance = random.Random(20261126)
     for _ in range(KILLS):
         seen = len(server.bodies) + 1 + chance.randrange(MOST_REQUESTS_IN_A_LIFE)
-        kill_after(start(store, server), server, seen, chance.uniform(0.0, 0.05))
+        is_time = partial(server.has_seen, seen, within_s=0.2)
+        assert killed_after(start(store, server), chance.uniform(0.0, 0.05), is_time), "finished too early"
     assert start(store, server).wait() == 0
 
     assert rows_of(store) == rows_of(undisturbed)

@@ -38,18 +38,10 @@ def judge(provider, kind: str) -> list[str]:
     return ["judge", "--model", MODELS[kind], "--base-url", provider.url_of(kind), "--batch"]
 
 
-def is_killed(child: subprocess.Popen[bytes], provider, calls: int, more_s: float) -> bool:
-    """Kill the child once the provider has got so many more calls, and a moment later; False if it ended before."""
+def has_more_calls(provider, calls: int):
+    """Asks, for a fifth of a second, whether the provider has got so many more calls."""
     seen = provider.seen.total() + calls
-    while child.poll() is None and not provider.has_seen(seen, within_s=0.2):
-        pass
-    try:
-        child.wait(more_s)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-        return True
-    return False
+    return lambda: provider.has_seen(seen, within_s=0.2)
 
 
 def rows(store: Store, sql: str) -> list[tuple]:
@@ -82,7 +74,7 @@ def check(store: Store, provider, kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_killed_thirty_times_every_request_is_handed_over_once_and_answered_once(
-    tmp_path, provider, write
+    tmp_path, provider, write, killed_after
 ) -> None:
     chance = random.Random(20261126)
     provider.delay = lambda: time.sleep(chance.uniform(0.0, 0.03))
@@ -102,8 +94,8 @@ def test_killed_thirty_times_every_request_is_handed_over_once_and_answered_once
             provider.fate = lambda number, fate=fate: fate if number == 1 else "done"
             for lives, most_calls in ((handing_over, 3), ([["batch", "collect"]], 15)):
                 words, calls = lives[0], chance.randint(1, most_calls)
-                while kills < KILLS and is_killed(
-                    start(store, *words), provider, calls, chance.uniform(0.0, 0.2)
+                while kills < KILLS and killed_after(
+                    start(store, *words), chance.uniform(0.0, 0.2), has_more_calls(provider, calls)
                 ):
                     kills += 1
                     killed[" ".join(words[:2])] += 1
