@@ -116,6 +116,7 @@ def is_finished(store: Store) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_and_repeated_a_command_ends_as_if_undisturbed(
     name: str,
