@@ -41,6 +41,7 @@ Examples:
   label compare --model gpt-4 --against gpt-4-0314 --scale arena5 --json
   label compare --model gpt-4 --scale xwin4 --pairs first-two --parts train=0.9,validation=0.1 --name xwin-pair
   label compare --model gpt-4o --scale logprob --policies rs-7b,sft-7b
+  label compare --model gpt-4 --prompts held-out --policies rs-7b,sft-7b
   label compare --model gpt-4o --batch --max-cost 20
   label compare --model offline --pairs all
 """,

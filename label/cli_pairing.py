@@ -24,6 +24,7 @@ OPTIONS = (
     click.option(
         "--against", metavar="NAME", help="Compare every policy, or each of --policies, with this one."
     ),
+    click.option("--prompts", metavar="SELECTION", help="Only prompts of this selection."),
     click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Take a draw of N prompts."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take at most N pairs."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the draws."),
@@ -44,7 +45,7 @@ def pairing_options(command: AnyCommand) -> AnyCommand:
         from label.pairing import Pairing
 
         options["policies"] = names_in(options["policies"])
-        names = ("which", "policies", "against", "sample", "limit", "seed")
+        names = ("which", "policies", "against", "prompts", "sample", "limit", "seed")
         return command(pairing=Pairing(**{name: options.pop(name) for name in names}), **options)
 
     return with_options(OPTIONS, gathered)

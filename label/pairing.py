@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from store.errors import BadSettings, RequestError, UnknownName
 from store.named_sql import named_sql
+from store.selections import selection_named
 
 if TYPE_CHECKING:
     from store.db import Reading
@@ -32,6 +33,8 @@ class Pairing:
     """Compare these with one another, or the draws of a single one; empty compares whoever answered."""
     against: str | None = None
     """Compare every policy, or each of `policies`, with this one."""
+    prompts: str | None = None
+    """Only prompts of this selection."""
     sample: int | None = None
     """How many prompts; None takes all."""
     seed: int = 0
@@ -60,10 +63,15 @@ class Pair:
 def plan_pairs(reading: "Reading", pairing: Pairing) -> list[Pair]:
     """The pairs to compare, by prompt.
 
-    Raises UnknownName for a policy that gave no answer, RequestError if no prompt has two answers.
+    Raises UnknownName for a policy that gave no answer or a selection that is not there, RequestError if no
+    prompt has two answers.
     """
-    named = _named_policies(reading, pairing)
-    rows = reading.batches(named_sql("label", "compared_draws"), {"policies": named}, rows=ROWS_AT_ONCE)
+    prompts = None if pairing.prompts is None else selection_named(reading, pairing.prompts, "prompts")
+    asked = {
+        "policies": _named_policies(reading, pairing),
+        "prompts": None if prompts is None else prompts.selection_id,
+    }
+    rows = reading.batches(named_sql("label", "compared_draws"), asked, rows=ROWS_AT_ONCE)
     draws = (tuple(row.values()) for batch in rows for row in batch.to_pylist())
     by_prompt = [
         (prompt_id, pairs)
@@ -71,8 +79,9 @@ def plan_pairs(reading: "Reading", pairing: Pairing) -> list[Pair]:
         if (pairs := pairs_of([Answer(*row[1:]) for row in group], pairing, prompt_id))
     ]
     if not by_prompt:
+        where = "" if pairing.prompts is None else f" of selection {pairing.prompts}"
         raise RequestError(
-            "no prompt has two answers to compare; add answers with curate ingest, or name other policies"
+            f"no prompt{where} has two answers to compare; add answers with curate ingest, or name other policies"
         )
     if pairing.sample is not None:
         by_prompt = sorted(

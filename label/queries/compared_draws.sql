@@ -1,5 +1,6 @@
 -- Every answer that has a rival under the same prompt, with who gave it: draws of policies in the order
--- they were drawn, then answers of current conversations. $policies: only these, NULL for all.
+-- they were drawn, then answers of current conversations. $policies: only these, $prompts: only
+-- prompts of this selection, NULL for all.
 WITH written AS (
     SELECT DISTINCT
         turns.response_id,
@@ -38,5 +39,7 @@ SELECT
     CAST(response_id AS VARCHAR) AS response_id,
     policy
 FROM draws
+WHERE $prompts IS NULL
+    OR prompt_id IN (SELECT prompt_id FROM selection_prompts WHERE selection_id = CAST($prompts AS UUID))
 QUALIFY count(*) OVER (PARTITION BY prompt_id) > 1
 ORDER BY prompt_id, kind, sample_index, policy, response_id

@@ -8,6 +8,7 @@ from label.pairing import Answer, Pair, Pairing, Split, pairs_of, plan_pairs, sh
 from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName
 from store.ids import message_digest, path_digests, uuid_text
+from store.selections import write_selection
 
 answers = st.lists(
     st.builds(Answer, st.sampled_from("rstuv"), st.sampled_from(["A", "B", "C", ""])), min_size=2, max_size=8
@@ -129,6 +130,29 @@ def siblings(tmp_path, write) -> Store:
             ("gpt-4", [("user", "Alone"), ("assistant", "Yes.")]),
         ],
     )
+
+
+def test_a_selection_says_under_which_prompts_answers_meet(siblings: Store) -> None:
+    (root,) = path_digests([("user", "Name a prime.")])
+    (alone,) = path_digests([("user", "Alone")])
+    with siblings.write() as writing:
+        for name, prompt in (("first", root), ("alone", alone)):
+            write_selection(
+                writing,
+                name,
+                "prompts",
+                f"SELECT CAST('{uuid_text(prompt)}' AS UUID) AS prompt_id, NULL AS part",
+                settings={},
+                steps={},
+                run_id=None,
+            )
+    assert len(plan(siblings)) > 1
+    (pair,) = plan(siblings, prompts="first")
+    assert pair.prompt_id == uuid_text(root)
+    with pytest.raises(RequestError, match="no prompt of selection alone has two answers"):
+        plan(siblings, prompts="alone")
+    with pytest.raises(UnknownName, match="no selection named 'frist'; did you mean 'first'"):
+        plan(siblings, prompts="frist")
 
 
 def sample(store: Store, prompt: str, texts: list[str], policy: str = "sft") -> None:
