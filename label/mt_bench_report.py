@@ -40,6 +40,8 @@ class ModelScore:
     """Over all turns."""
     categories: dict[str, float]
     """Category → mean over its turns."""
+    by_turn: dict[str, tuple[float | None, float | None]]
+    """Category → mean over its first turns, and over its second ones."""
 
     def as_json(self) -> dict[str, object]:
         """The figures as an object."""
@@ -95,8 +97,17 @@ def _score(
         turn_1=_mean("turn 1", [one for one in rated if one.turn == 1], resampling),
         turn_2=_mean("turn 2", [one for one in rated if one.turn == 2], resampling),
         average=_mean("average", rated, resampling),
+        by_turn={
+            name: (_category_mean(rated, name, 1), _category_mean(rated, name, 2))
+            for name in sorted(categories)
+        },
         categories={name: sum(given) / len(given) for name, given in sorted(categories.items())},
     )
+
+
+def _category_mean(rated: Sequence[RatedTurn], category: str, turn: int) -> float | None:
+    given = [one.rating for one in rated if (one.category, one.turn) == (category, turn)]
+    return sum(given) / len(given) if given else None
 
 
 def _rated(answer: BenchAnswer, medians: dict[tuple[str, str], float]) -> list[RatedTurn]:

@@ -21,6 +21,8 @@ from train.cli_benchmarks import benchmarks
 from train.cli_evaluate import evaluate
 from train.cli_export import export
 from train.cli_iterate import iterate
+from train.cli_map import map_command
+from train.cli_mt_bench import mt_bench
 from train.cli_run import run
 from train.cli_sweep import sweep
 
@@ -172,6 +174,7 @@ def _print_check(report: "CheckReport", tokenizer: Any) -> None:
 for command in (export, run, evaluate, iterate, sweep):
     cli.add_command(command)
 
-evaluate.add_command(benchmarks)
+for measure in (benchmarks, map_command, mt_bench):
+    evaluate.add_command(measure)
 
 main = main_of(cli)

@@ -104,7 +104,7 @@ def commands_of(settings: PolicySettings) -> Iterator[Words]:
             condition = ("--condition", one.condition) if one.condition else ()
             yield _words(
                 settings,
-                *("label", "sample", "--model", _sampled(one.model), "--policy", one.name, *condition),
+                *("label", "sample", "--model", sampled_model(one.model), "--policy", one.name, *condition),
                 *("--prompts", settings.prompts, "--n", settings.n, "--temperature", settings.temperature),
                 *("--max-new-tokens", settings.max_new_tokens, "--seed", settings.seed),
             )
@@ -119,7 +119,8 @@ def commands_of(settings: PolicySettings) -> Iterator[Words]:
         yield _words(settings, "label", "compare", "--model", settings.judge, *asked)
 
 
-def _sampled(model: str) -> str:
+def sampled_model(model: str) -> str:
+    """A policy's folder, or what else names it, as `label sample --model` takes it."""
     return f"hf:{model}" if Path(model).is_dir() else model
 
 
