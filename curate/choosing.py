@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 COLUMNS: dict[SelectionKind, str] = {
     "conversations": "CAST(conversation_id AS UUID) AS conversation_id, part",
     "prompts": "CAST(prompt_id AS UUID) AS prompt_id, part",
+    "pairs": "CAST(prompt_id AS UUID) AS prompt_id, CAST(chosen_id AS UUID) AS chosen_id,"
+    " CAST(rejected_id AS UUID) AS rejected_id, NULL::DOUBLE AS score_chosen, NULL::DOUBLE AS score_rejected,"
+    " NULL::DOUBLE AS score_gap, NULL::INTEGER AS rank_chosen, NULL::INTEGER AS rank_rejected,"
+    " NULL::VARCHAR AS strength, part",
 }
 
 

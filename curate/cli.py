@@ -4,6 +4,7 @@ import click
 
 from curate import (
     cli_blocks,
+    cli_bookmarks,
     cli_choose,
     cli_classes,
     cli_clean,
@@ -43,6 +44,7 @@ for command in (
     cli_decontaminate.decontaminate,
     cli_blocks.blocks,
     *cli_choose.COMMANDS,
+    cli_bookmarks.bookmarks,
     *cli_report.COMMANDS,
     *COMMANDS,
 ):

@@ -60,6 +60,10 @@ REFERENCES = {
         SELECT count(*) FROM decisions WHERE target_kind = 'conversation'
         AND target_id NOT IN (SELECT conversation_id FROM conversations)""",
     "decision_verdict": "SELECT count(*) FROM decisions WHERE verdict NOT IN ('keep', 'drop', 'undecided')",
+    "bookmark_target": """
+        SELECT count(*) FROM marks WHERE mark IN ('bookmark', 'unbookmark')
+        AND (target_kind = 'conversation' AND target_id NOT IN (SELECT conversation_id FROM conversations)
+        OR target_kind = 'prompt' AND target_id NOT IN (SELECT message_id FROM messages))""",
     "screening_counts": """
         SELECT count(*) FROM screenings WHERE seen <> kept + dropped OR to_version >= version""",
     "sketch_conversation": """

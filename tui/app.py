@@ -21,7 +21,7 @@ from tui.browse_data import BrowseData
 from tui.commands import PlaceCommands
 from tui.desk import Desk
 from tui.events import StoreChanged, TextTaken
-from tui.outside import page
+from tui.outside import edit, page
 from tui.query import Filter
 from tui.review_data import News, ReviewData
 from tui.screens.conversations import ConversationsScreen
@@ -142,16 +142,16 @@ class ReviewApp(Desk):
 
     @on(TextTaken)
     def take_text(self, event: TextTaken) -> None:
-        """Copy a text by OSC 52, or open it in the pager."""
+        """Copy a text by OSC 52, or open it in the pager or the editor."""
         if event.use == "copy":
             self.copy_to_clipboard(event.text)
             self.tell(f"✓ {len(event.text):,} characters copied, if the terminal takes them")
             return
         try:
             with self.suspend():
-                fault = page(event.text)
+                fault = edit(event.text) if event.use == "edit" else page(event.text)
         except SuspendNotSupported:
-            fault = "this terminal cannot be handed to a pager"
+            fault = "this terminal cannot be handed to another program"
         self.tell(f"✗ {fault}" if fault else "")
 
     def action_save_picture(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from curate.bookmarks import Bookmark, BookmarkKind
 from tui.figures import Figure
 from tui.listing import Listing
 from tui.query import Filter, Vocabulary
@@ -110,3 +111,18 @@ class BrowseData(Protocol):
 
     def place_of(self, message_id: str) -> TextPlace:
         """Where a message that was found can be read."""
+
+    def my_bookmarks(self) -> frozenset[str]:
+        """The ids of what the annotator bookmarked."""
+
+    def toggle_bookmark(self, target: Bookmark) -> bool:
+        """Bookmark something, or take the bookmark away; returns whether it is bookmarked now."""
+
+    def note_bookmark(self, target: Bookmark, note: str) -> None:
+        """Say something about a bookmark."""
+
+    def bookmarks(self, *, is_everyones: bool) -> Listing:
+        """The annotator's bookmarks, or everyone's; the keys are `kind:id:place`."""
+
+    def keep_bookmarks(self, kind: BookmarkKind, name: str) -> str:
+        """Keep the annotator's bookmarks of one kind as a selection; returns what came of it in words."""

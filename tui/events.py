@@ -140,7 +140,7 @@ class TextsArrived(Event):
 
 
 class TextTaken(Event):
-    """A text to copy (`copy`) or to open in the pager (`page`); it is cleaned."""
+    """A text to copy (`copy`), or to open in the pager (`page`) or the editor (`edit`); it is cleaned."""
 
     def __init__(self, text: str, use: str) -> None:
         super().__init__()
@@ -172,3 +172,11 @@ class TextPlaceArrived(Event):
     def __init__(self, place: TextPlace) -> None:
         super().__init__()
         self.place = place
+
+
+class BookmarksArrived(Event):
+    """The ids of what the annotator bookmarked."""
+
+    def __init__(self, ids: frozenset[str]) -> None:
+        super().__init__()
+        self.ids = ids

@@ -1,10 +1,14 @@
 """BrowseData over a store file: each part of it in its own module."""
 
+from dataclasses import replace
+
+from curate.bookmarks import Bookmark, BookmarkKind
 from tui.browse_data import MeasureStep, TextPlace
 from tui.finding import Finder, Found
 from tui.listing import Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
+from tui.store_bookmarks import StoreBookmarks
 from tui.store_data import StoreReview
 from tui.store_decisions import StoreDecisions
 from tui.store_exports import StoreExports
@@ -26,6 +30,9 @@ class StoreBrowse:
         self._decisions = StoreDecisions(data.reader)
         self._exports = StoreExports(data.reader)
         self._finder = Finder(data.reader, data.index, data.search)
+        self._bookmarks = StoreBookmarks(
+            data.reader, data.writer, data.annotator, data.append_mark, data.drain
+        )
         self._measures = StoreMeasures(data.reader)
 
     def close(self) -> None:
@@ -96,3 +103,29 @@ class StoreBrowse:
     def place_of(self, message_id: str) -> TextPlace:
         """Where a message can be read."""
         return self._finder.place_of(message_id)
+
+    def my_bookmarks(self) -> frozenset[str]:
+        """The ids of what the annotator bookmarked."""
+        return self._bookmarks.mine()
+
+    def toggle_bookmark(self, target: Bookmark) -> bool:
+        """Bookmark something, or take the bookmark away."""
+        return self._bookmarks.toggle(self._whole(target))
+
+    def note_bookmark(self, target: Bookmark, note: str) -> None:
+        """Say something about a bookmark."""
+        self._bookmarks.write_note(self._whole(target), note)
+
+    def _whole(self, target: Bookmark) -> Bookmark:
+        """A bookmark of a pair with its members, so that it can be kept as a selection."""
+        return (
+            replace(target, pair=self._pairs.decided(target.target_id)) if target.kind == "pair" else target
+        )
+
+    def bookmarks(self, *, is_everyones: bool) -> Listing:
+        """The annotator's bookmarks, or everyone's."""
+        return self._bookmarks.listing(is_everyones=is_everyones)
+
+    def keep_bookmarks(self, kind: BookmarkKind, name: str) -> str:
+        """Keep the annotator's bookmarks of one kind as a selection."""
+        return self._bookmarks.keep(kind, name)

@@ -51,7 +51,7 @@ class StoreReview:
         judging = judging or QueueSettings()
         self.protocol = judging.protocol
         self.is_read_only = store.at is not None
-        self._writer = store
+        self.writer = store
         self.reader = Store(store.path, at=store.at, wait_s=min(store.wait_s, READ_WAIT_S))
         self.index = ListIndex(self.reader)
         self._queue = StoreQueue(self.reader, annotator, judging)
@@ -142,7 +142,7 @@ class StoreReview:
         with self._saving:
             if self._run is None:
                 settings = {"annotator": self.annotator}
-                self._run = self._exit.enter_context(run_of(self._writer, "review", settings))
+                self._run = self._exit.enter_context(run_of(self.writer, "review", settings))
 
     def _save(self, table: str, row: dict[str, object], counter: str) -> str:
         """Make a row durable; returns the id of its run."""
@@ -210,9 +210,7 @@ class StoreReview:
 
     def mark(self, pair: BlindPair, mark: str, note: str = "") -> None:
         """Store a mark on a pair."""
-        self.prepare_to_save()
-        assert self._run is not None
-        row = {
+        row: dict[str, object] = {
             "target_kind": "comparison",
             "target_id": pair.comparison_id,
             "mark": mark,
@@ -220,8 +218,19 @@ class StoreReview:
             "annotator": self.annotator,
             "created_at": utc_now().isoformat(),
         }
+        self.append_mark(row)
+
+    def append_mark(self, row: dict[str, object]) -> None:
+        """Make a row of marks durable."""
+        self.prepare_to_save()
+        assert self._run is not None
         self._run.journal.append("marks", [row])
         self._counts["marks"] += 1
+
+    def drain(self) -> None:
+        """Hand what is durable to the store now."""
+        if self._run is not None:
+            self._run.drain()
 
 
 def _list_row(row: dict[str, Any], first_text: str) -> ListRow:

@@ -28,6 +28,8 @@ SHEET = (
     " state VARCHAR, scale VARCHAR, gap DOUBLE, strength VARCHAR, part VARCHAR,"
     " score_chosen DOUBLE, score_rejected DOUBLE"
 )
+CHOSEN = ("win", "weak", "chosen")
+"""States in which the first response is the better one."""
 ORDER = "selection NULLS LAST, labeler, prompt_id, id"
 
 
@@ -59,6 +61,14 @@ class StorePairs:
         found = (rows[one] for one in ids)
         return [(str(row["prompt_id"]), str(row["chosen_id"]), str(row["rejected_id"])) for row in found]
 
+    def decided(self, key: str) -> tuple[str, str, str] | None:
+        """Prompt, chosen and rejected of a pair; None where nobody chose."""
+        self.pairs(Filter())
+        row = self._sheet.rows([key]).get(key)
+        if row is None or row["state"] not in CHOSEN:
+            return None
+        return str(row["prompt_id"]), str(row["chosen_id"]), str(row["rejected_id"])
+
     def _follow(self) -> None:
         after = {"after": self._followed_to}
         with self._store.read() as reading:
@@ -86,6 +96,7 @@ class StorePairs:
 
     def pair(self, key: str) -> TextsView:
         """A pair with its texts."""
+        self.pairs(Filter())
         row = self._sheet.rows([key]).get(key)
         if row is None:
             raise UnknownName(f"no pair {key}")
@@ -94,7 +105,7 @@ class StorePairs:
             prompt = _prompt_path(reading, str(row["prompt_id"]), sides[0])
             found = contents(reading, [*prompt, *sides], reading.version)
             rewards = {one: _rewards(reading, one) for one in sides}
-        names = ("chosen", "rejected") if row["state"] in ("win", "weak", "chosen") else ("first", "second")
+        names = ("chosen", "rejected") if row["state"] in CHOSEN else ("first", "second")
         scores = (row["score_chosen"], row["score_rejected"])
         return TextsView(
             " · ".join(filter(None, _said(row))),

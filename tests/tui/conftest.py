@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from curate.bookmarks import Bookmark
 from store.db import Store
 from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
@@ -39,6 +40,7 @@ from tui.review_data import (
     Selection,
     Turn,
 )
+from tui.store_bookmarks import COLUMNS as BOOKMARK_COLUMNS
 from tui.store_sets import COLUMNS as PROMPT_COLUMNS
 
 NASTY = (
@@ -198,6 +200,7 @@ class FakeBrowse:
     asked: list[tuple[str, str]] = field(default_factory=list)
     text: str = ""
     """What every text ends with."""
+    marked: set[str] = field(default_factory=set)
 
     def prompts(self, wanted: Filter) -> Listing:
         self.asked.append(("prompts", wanted.text))
@@ -266,6 +269,34 @@ class FakeBrowse:
 
     def place_of(self, message_id: str) -> TextPlace:
         return TextPlace("conversation", an_id(0), message_id)
+
+    def my_bookmarks(self) -> frozenset[str]:
+        return frozenset(self.marked)
+
+    def toggle_bookmark(self, target: Bookmark) -> bool:
+        self.marked ^= {target.target_id}
+        return target.target_id in self.marked
+
+    def note_bookmark(self, target: Bookmark, note: str) -> None:
+        self.asked.append((f"note {target.kind}", note))
+
+    def bookmarks(self, *, is_everyones: bool) -> Listing:
+        keys = [f"conversation:{an_id(n)}:{n}" for n in (0, 1)]
+        cells = (
+            (
+                "conversation",
+                "lee" if is_everyones else "kim",
+                "2026-01-01",
+                f"note{self.text}",
+                f"text{self.text}",
+            ),
+        ) * 2
+        lines = [Line(key, cell) for key, cell in zip(keys, cells, strict=True)]
+        return listing_of(lines, BOOKMARK_COLUMNS, f"2 bookmarks{self.text}")
+
+    def keep_bookmarks(self, kind: str, name: str) -> str:
+        self.asked.append((f"keep {kind}", name))
+        return "✓ kept"
 
     def measures(self) -> list[MeasureStep]:
         marks = tuple(Mark(f"kim : lee{self.text}", 0.75, 0.5, 1.0, cells=("8",)) for _ in range(2))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.outside import page
+from tui.outside import edit, page
 
 
 async def say(pilot, looking, words):
@@ -72,6 +72,57 @@ def test_a_text_is_opened_in_the_pager_and_removed_afterwards(fake, driving, loo
     driving(fake, steps)
     assert seen.read_text().startswith("question 0")
     assert not Path((tmp_path / "seen.txt.path").read_text().strip()).exists()
+
+
+@pytest.mark.parametrize(
+    ("editor", "asked"), [("vim -N", "-N -R"), ("nano", "-v"), ("other-editor --wait", "--wait")]
+)
+def test_a_text_is_opened_in_the_editor_to_read_only_on_a_copy_of_ones_own(
+    tmp_path, monkeypatch, editor, asked
+):
+    name, *_ = editor.split()
+    program = tmp_path / name
+    program.write_text(
+        "#!/bin/sh\nfor last; do :; done\n"
+        f'echo "$@" > {tmp_path}/asked; stat -c %a "$last" >> {tmp_path}/asked; echo more >> "$last"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("EDITOR", editor.replace(name, str(program)))
+    monkeypatch.delenv("VISUAL", raising=False)
+    assert edit("the text") == ""
+    words, mode = (tmp_path / "asked").read_text().splitlines()
+    path = Path(words.split()[-1])
+    assert words == f"{asked} {path}"
+    assert mode == "600"
+    assert not path.parent.exists()
+
+
+def test_the_editor_opens_the_text_under_a_name_that_says_nothing_while_one_judges_blind(
+    fake, driving, tmp_path, monkeypatch, secrets
+):
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/seen; cat "$1" >> {tmp_path}/seen\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+
+    @contextmanager
+    def suspended(_app):
+        yield
+
+    monkeypatch.setattr("tui.app.ReviewApp.suspend", suspended)
+
+    async def steps(pilot):
+        await pilot.press("b")
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+        await pilot.press("e")
+        await pilot.pause()
+
+    driving(fake, steps)
+    path, text = (tmp_path / "seen").read_text().split("\n", 1)
+    assert Path(path).name == "text.txt"
+    assert text.startswith(("the left one", "the right one"))
+    assert not any(secret in path + text for secret in secrets)
 
 
 @pytest.mark.parametrize("pager", ["no-such-pager-anywhere", "false"])

@@ -54,6 +54,7 @@ TOUR = (
     ("escape", "g", "s"),
     ("enter",),
     ("escape", "g", "f", "a", "b", "c", "enter"),
+    ("escape", "g", "k"),
     ("escape", "g", "m"),
     ("n",),
     ("escape", "g", "x"),

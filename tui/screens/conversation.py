@@ -10,19 +10,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from store.ids import to_text
-from tui.desk import DeskScreen
 from tui.events import ConversationArrived, DecisionSaved
 from tui.excerpts import highlighted
 from tui.response_set import ONLY_HERE
 from tui.review_data import ConversationView, Decision, Rating, Turn
 from tui.screens.ask import AskScreen
+from tui.screens.bookmarking import STAR, BookmarkScreen
 from tui.text import one_line
 from tui.widgets.transcript import Block, Transcript
 
 VERDICT_WORDS = {"keep": "✓ kept", "drop": "✗ dropped", None: "· open"}
 
 
-class ConversationScreen(DeskScreen):
+class ConversationScreen(BookmarkScreen):
     """A conversation of a list, with its neighbours one key away."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,6 +45,18 @@ class ConversationScreen(DeskScreen):
         self._position = position
         self._view: ConversationView | None = None
         self._transcript = Transcript(id="turns")
+
+    bookmarks = "conversation"
+
+    def bookmark_target(self) -> str | None:
+        """The conversation on screen."""
+        return self._ids[self._position]
+
+    def show_bookmarks(self) -> None:
+        """Show whether it is bookmarked."""
+        if self._view is not None:
+            star = f"{STAR} " if self._view.conversation_id in self.bookmarked else ""
+            self.set_title(f"{star}{_decided(self._view.decision)} · {self._place} · {_about(self._view)}")
 
     def compose_body(self) -> ComposeResult:
         """The turns."""
@@ -73,7 +85,7 @@ class ConversationScreen(DeskScreen):
             return
         is_same = self._view is not None and self._view.conversation_id == view.conversation_id
         self._view = view
-        self.set_title(f"{_decided(view.decision)} · {self._place} · {_about(view)}")
+        self.show_bookmarks()
         self._transcript.show_blocks(blocks_of(view, self._at, self._words), keep_place=is_same)
         if self._at and not is_same:
             self._transcript.go_to_block(_place_of(view, self._at), ONLY_HERE[0] if self._words else "")

@@ -11,16 +11,16 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
 from store.errors import RequestError
-from tui.desk import DeskScreen
 from tui.events import DecisionSaved, PageArrived, PageWanted, RowChosen, SelectionArrived, StoreChanged
 from tui.query import Filter, parse_filter
 from tui.review_data import Decision, Selection
+from tui.screens.bookmarking import BookmarkScreen
 from tui.screens.conversation import ConversationScreen
 from tui.screens.judge import JudgeScreen
 from tui.widgets.conversation_list import ConversationList, heading
 
 
-class ConversationsScreen(DeskScreen):
+class ConversationsScreen(BookmarkScreen):
     """All conversations, or those a filter keeps."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,6 +44,17 @@ class ConversationsScreen(DeskScreen):
         self._next_page: tuple[int, int] | None = None
         self.list = ConversationList(id="list")
         self._heading = Static("", id="heading", markup=False)
+
+    bookmarks = "conversation"
+
+    def bookmark_target(self) -> str | None:
+        """The conversation under the cursor."""
+        return self.list.current_id
+
+    def show_bookmarks(self) -> None:
+        """Put a star before what is bookmarked."""
+        self.list.starred = self.bookmarked
+        self.list.refresh()
 
     def compose_body(self) -> ComposeResult:
         """The filter over the list."""

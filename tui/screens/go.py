@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.desk import DeskScreen
+from tui.screens.bookmarks import BookmarksScreen
 from tui.screens.decisions import DecisionsScreen, RejectsScreen
 from tui.screens.exports import ExportsScreen
 from tui.screens.find import FindScreen
@@ -41,6 +42,7 @@ PLACES = {
         Place("p", "Prompts and their responses, by rank", PromptsScreen),
         Place("a", "Pairs: compared and selected", PairsScreen),
         Place("b", "Blind judging", JudgeScreen),
+        Place("k", "Bookmarks", BookmarksScreen),
         Place("m", "Measures: agreement, bias, calibration, ratings by class", MeasuresScreen),
         Place("d", "Decisions: who dropped what, and why", DecisionsScreen),
         Place("r", "Rejects: records not taken in", RejectsScreen),

@@ -15,7 +15,8 @@ TEXT = """\
 Everywhere        ? this page · g go to another screen · t dark or light
                   Ctrl+p every command by name · Ctrl+s save a screenshot
                   Ctrl+q leave (waits for saves)
-                  in a text: y copy it · o open it in $PAGER
+                  in a text: y copy it · o open it in $PAGER · e in $EDITOR
+                  * bookmark a conversation, prompt or pair; ★ is yours
 
 Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
   / filter        class:GPT4  source:forum*  rating<5  rating:3..7
@@ -43,6 +44,8 @@ Find              / or Ctrl+f: words or "a phrase" in all texts; Enter opens the
                   conversations keeps · m search on
 Measures          n p next, previous figure; the letters of a plot are those of
                   its table · r measure again
+Bookmarks         Enter opens · * take away · n note · a everyone's
+                  s keep yours of this kind as a selection
 Decisions         Enter: what a rule decided; u bring back · e evidence
 Exports           Enter: rows as the trainer sees them; f faults of all rows
 SQL               / type one SELECT; Enter on a row shows it whole

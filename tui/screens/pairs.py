@@ -10,16 +10,28 @@ from textual.binding import Binding, BindingType
 from tui.browse_data import PAIRS
 from tui.events import TextsArrived
 from tui.listing import Listing
+from tui.screens.bookmarking import BookmarkScreen
 from tui.screens.listing import ListingScreen
 from tui.screens.reading import ReadingScreen
 
 
-class PairsScreen(ListingScreen):
+class PairsScreen(ListingScreen, BookmarkScreen):
     """Pairs, those of selections first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "filter", "Filter")]
     place = "Pairs"
     vocabulary = PAIRS
+
+    bookmarks = "pair"
+
+    def bookmark_target(self) -> str | None:
+        """The pair under the cursor."""
+        return self.list.current_id
+
+    def show_bookmarks(self) -> None:
+        """Put a star before what is bookmarked."""
+        self.list.starred = self.bookmarked
+        self.list.refresh()
 
     def open_listing(self) -> Callable[[], Listing]:
         """The pairs of the filter."""

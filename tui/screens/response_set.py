@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from tui.desk import DeskScreen
 from tui.events import PageWanted, ResponseSetArrived, RowChosen, RowReached, StoreChanged
 from tui.listing import Column, Line, heading_of, number
 from tui.response_set import Ranked, ResponseSet, ranked, text_of
+from tui.screens.bookmarking import STAR, BookmarkScreen
 from tui.screens.reading import ReadingScreen
 from tui.text import one_line
 from tui.widgets.line_list import LineList
@@ -29,7 +29,7 @@ COLUMNS = (
 MARK = "●"
 
 
-class ResponseSetScreen(DeskScreen):
+class ResponseSetScreen(BookmarkScreen):
     """One prompt's responses; a marked one is read beside another."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,6 +53,18 @@ class ResponseSetScreen(DeskScreen):
         self._heading = Static("", id="heading", markup=False)
         self._prompt = Static("", id="prompt-line", markup=False)
         self._text = Transcript(id="response-text")
+
+    bookmarks = "prompt"
+
+    def bookmark_target(self) -> str | None:
+        """The prompt."""
+        return self._prompt_id
+
+    def show_bookmarks(self) -> None:
+        """Put a star before the prompt if it is bookmarked."""
+        if self._set is not None:
+            star = f"{STAR} " if self._prompt_id in self.bookmarked else ""
+            self._prompt.update(f"{star}prompt: {one_line(self._set.prompt[-1].content)}")
 
     def compose_body(self) -> ComposeResult:
         """The prompt in a line, the responses, and the one under the cursor."""
@@ -84,7 +96,7 @@ class ResponseSetScreen(DeskScreen):
         models = self._set.models
         if self._model not in models:
             self._model = models[0] if models else None
-        self._prompt.update(f"prompt: {one_line(self._set.prompt[-1].content)}")
+        self.show_bookmarks()
         self._show(current)
 
     def _show(self, current: str | None) -> None:

@@ -37,6 +37,8 @@ class PagedList(ScrollView, Generic[Row], can_focus=True):
         super().__init__(id=id)
         self.ids: Sequence[str] = ()
         self.cursor = 0
+        self.starred: frozenset[str] = frozenset()
+        """The ids of rows that get a star."""
         self._rows: dict[int, Row] = {}
 
     def key_of(self, row: Row) -> str:
@@ -119,7 +121,8 @@ class PagedList(ScrollView, Generic[Row], can_focus=True):
             style = self.get_component_rich_style("list--cursor")
         elif row is not None and (kind := self.kind_of(row)):
             style = self.get_component_rich_style(f"list--{kind}")
-        mark = "▶ " if position == self.cursor else "  "
+        star = "★" if self.starred and self.ids[position] in self.starred else " "
+        mark = f"{'▶' if position == self.cursor else ' '}{star}"
         return Strip([Segment(mark + text, style)]).adjust_cell_length(width, style)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

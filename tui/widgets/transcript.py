@@ -52,6 +52,7 @@ class Transcript(ScrollView, can_focus=True):
         Binding("m", "more", "More of a long turn", show=False),
         Binding("y", "take('copy')", "Copy", show=False),
         Binding("o", "take('page')", "Pager", show=False),
+        Binding("e", "take('edit')", "Editor", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "transcript--user",
@@ -153,7 +154,7 @@ class Transcript(ScrollView, can_focus=True):
         self.scroll_to(y=len(self._lines), animate=False, immediate=True)
 
     def action_take(self, use: str) -> None:
-        """Copy the text at the top of the window, or open it in the pager."""
+        """Copy the text at the top of the window, or open it in the pager or the editor."""
         if self._blocks:
             self.post_message(TextTaken(clean(self._blocks[self._block_at_top()].text), use))
 
