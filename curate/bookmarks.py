@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.choosing import Choice, Kept, keep_choice
 from store.errors import RequestError
 from store.named_sql import named_sql
 from store.selections import SelectionKind
 
 if TYPE_CHECKING:
+    from curate.choosing import Kept
     from store.db import Reading, Store
 
 BookmarkKind = Literal["conversation", "prompt", "pair"]
@@ -61,11 +61,13 @@ def read_bookmarks(reading: "Reading", annotator: str | None = None) -> list[Boo
 
 def keep_bookmarks(
     store: "Store", kind: BookmarkKind, name: str, annotator: str | None = None
-) -> tuple[Kept, int]:
+) -> "tuple[Kept, int]":
     """Keep the bookmarked things of one KIND as the selection NAME; returns it with their number.
 
     Raises RequestError if nothing of that kind is bookmarked.
     """
+    from curate.choosing import Choice, keep_choice
+
     with store.read() as reading:
         found = [one for one in read_bookmarks(reading, annotator) if one.kind == kind]
         version = reading.version

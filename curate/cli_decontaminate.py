@@ -66,6 +66,12 @@ if TYPE_CHECKING:
     "--allow", type=click.Path(exists=True, path_type=Path, dir_okay=False), help="A file of what is fine."
 )
 @click.option("--queue", "is_queue", is_flag=True, help="List what is flagged and not yet looked at.")
+@click.option(
+    "--allowed",
+    "is_allowed",
+    is_flag=True,
+    help="Print what people allowed in review, a line each, for --allow.",
+)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Of the queue.")
 @click.option("--undo", "is_undo", is_flag=True, help="Take back every drop.")
 @click.option("--again", "is_again", is_flag=True, help="Look at conversations seen before, too.")
@@ -93,6 +99,7 @@ def decontaminate(
     cosine: float,
     allow: Path | None,
     is_queue: bool,
+    is_allowed: bool,
     limit: int,
     is_undo: bool,
     is_again: bool,
@@ -124,6 +131,12 @@ def decontaminate(
     store = Store(store_path, wait_s=wait_s)
     if is_queue:
         _show_queue(store, limit, as_json=as_json)
+        return
+    if is_allowed:
+        from curate.allowing import allowed_lines
+
+        lines = allowed_lines(store)
+        echo_json({"allowed": lines}) if as_json else echo("\n".join(lines))
         return
     if is_undo:
         undo_rule(store, "decontaminate", NAME, as_json=as_json)

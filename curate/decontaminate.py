@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from curate.allowing import SHOWN_CHARS
 from curate.benchmark_items import Item, read_items
 from curate.contamination import Found, GramIndex, Index, MeaningIndex, NearIndex, words_by_message
 from curate.deciding import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 RULE_VERSION = 1
 NAME = "benchmarks"
-SHOWN_CHARS = 300
 EXAMPLES = 5
 METHODS = ("ngram", "near", "embedding")
 """Surest first: of several finds in a conversation this order says which is its evidence."""

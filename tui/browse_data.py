@@ -13,6 +13,7 @@ from tui.figures import Figure
 from tui.listing import Listing
 from tui.query import Filter, Vocabulary
 from tui.response_set import ResponseSet, TextsView
+from tui.transcript_blocks import Block
 
 PROMPTS = Vocabulary(numbers=("responses", "draws"))
 PAIRS = Vocabulary(
@@ -37,6 +38,29 @@ class TextPlace:
     """A conversation that holds it, or the prompt to which it is a response."""
     target_id: str
     message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedTurn:
+    """A turn before and after."""
+
+    position: int
+    role: str
+    before: str
+    after: str
+    is_changed: bool
+    lines: str
+    """The lines that changed, with those around them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What was made of a conversation."""
+
+    steps: tuple[str, ...]
+    turns: tuple[CleanedTurn, ...]
+    why_not: str = ""
+    """Why there is nothing to show, if so."""
 
 
 class Finding(Listing, Protocol):
@@ -126,3 +150,18 @@ class BrowseData(Protocol):
 
     def keep_bookmarks(self, kind: BookmarkKind, name: str) -> str:
         """Keep the annotator's bookmarks of one kind as a selection; returns what came of it in words."""
+
+    def cleaning(self, conversation_id: str) -> Cleaning:
+        """A conversation before and after it was cleaned."""
+
+    def flags(self, without: frozenset[str]) -> Listing:
+        """What rules flagged and no person decided about, WITHOUT some; the keys are conversations."""
+
+    def flag_evidence(self, conversation_id: str) -> Sequence[Block]:
+        """What was found in a flagged conversation, where it stands."""
+
+    def allow_line(self, conversation_id: str) -> str | None:
+        """What would have to be allowed for a flag that was listed to go away; answers at once."""
+
+    def flagged_alike(self, conversation_id: str) -> Sequence[str]:
+        """Every flagged conversation that the same line would let go."""

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from textual.message import Message as Event
 
 from tui.blind import BlindPair
-from tui.browse_data import MeasureStep, TextPlace
+from tui.browse_data import Cleaning, MeasureStep, TextPlace
 from tui.figures import Figure
 from tui.judging import Judging
 from tui.listing import Line, Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
 from tui.review_data import ConversationView, ListRow, PairAuthors, PairTexts, Selection
+from tui.transcript_blocks import Block
 
 
 class PageWanted(Event):
@@ -180,3 +181,20 @@ class BookmarksArrived(Event):
     def __init__(self, ids: frozenset[str]) -> None:
         super().__init__()
         self.ids = ids
+
+
+class CleaningArrived(Event):
+    """A conversation before and after."""
+
+    def __init__(self, cleaning: Cleaning) -> None:
+        super().__init__()
+        self.cleaning = cleaning
+
+
+class EvidenceArrived(Event):
+    """What was found in a flagged conversation."""
+
+    def __init__(self, key: str, blocks: Sequence[Block]) -> None:
+        super().__init__()
+        self.key = key
+        self.blocks = blocks

@@ -3,20 +3,23 @@
 from dataclasses import replace
 
 from curate.bookmarks import Bookmark, BookmarkKind
-from tui.browse_data import MeasureStep, TextPlace
+from tui.browse_data import Cleaning, MeasureStep, TextPlace
 from tui.finding import Finder, Found
 from tui.listing import Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView
 from tui.store_bookmarks import StoreBookmarks
+from tui.store_cleaning import cleaning_of
 from tui.store_data import StoreReview
 from tui.store_decisions import StoreDecisions
 from tui.store_exports import StoreExports
+from tui.store_flags import StoreFlags
 from tui.store_home import StoreHome
 from tui.store_measures import StoreMeasures
 from tui.store_pairs import StorePairs
 from tui.store_sets import StoreSets
 from tui.store_sql import answer
+from tui.transcript_blocks import Block
 
 
 class StoreBrowse:
@@ -30,6 +33,7 @@ class StoreBrowse:
         self._decisions = StoreDecisions(data.reader)
         self._exports = StoreExports(data.reader)
         self._finder = Finder(data.reader, data.index, data.search)
+        self._flags = StoreFlags(data.reader, lambda one: data.conversation(one).turns)
         self._bookmarks = StoreBookmarks(
             data.reader, data.writer, data.annotator, data.append_mark, data.drain
         )
@@ -129,3 +133,24 @@ class StoreBrowse:
     def keep_bookmarks(self, kind: BookmarkKind, name: str) -> str:
         """Keep the annotator's bookmarks of one kind as a selection."""
         return self._bookmarks.keep(kind, name)
+
+    def cleaning(self, conversation_id: str) -> Cleaning:
+        """A conversation before and after it was cleaned."""
+        return cleaning_of(self._store, conversation_id)
+
+    def flags(self, without: frozenset[str]) -> Listing:
+        """What rules flagged and no person decided about."""
+        return self._flags.flags(without)
+
+    def flag_evidence(self, conversation_id: str) -> list[Block]:
+        """What was found in a flagged conversation."""
+        return self._flags.evidence(conversation_id)
+
+    def allow_line(self, conversation_id: str) -> str | None:
+        """What would have to be allowed for a flag to go away."""
+        flag = self._flags.flag(conversation_id)
+        return None if flag is None else flag.allow_line
+
+    def flagged_alike(self, conversation_id: str) -> list[str]:
+        """Every flagged conversation that the same line would let go."""
+        return self._flags.alike(conversation_id)

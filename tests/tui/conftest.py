@@ -19,7 +19,7 @@ from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
 from tui.app import ReviewApp
 from tui.blind import Act, BlindPair, Vote, pair_of
-from tui.browse_data import MeasureStep, TextPlace
+from tui.browse_data import CleanedTurn, Cleaning, MeasureStep, TextPlace
 from tui.desk import DeskScreen
 from tui.excerpts import words_of
 from tui.figures import Figure, Mark
@@ -41,7 +41,9 @@ from tui.review_data import (
     Turn,
 )
 from tui.store_bookmarks import COLUMNS as BOOKMARK_COLUMNS
+from tui.store_flags import COLUMNS as FLAG_COLUMNS
 from tui.store_sets import COLUMNS as PROMPT_COLUMNS
+from tui.transcript_blocks import Block
 
 NASTY = (
     "[/nope] [citation] [/INST] [bold]not bold[/bold] \x1b[31mred\x1b]0;title\x07 \x1b]52;c;aGk=\x07"
@@ -201,6 +203,8 @@ class FakeBrowse:
     text: str = ""
     """What every text ends with."""
     marked: set[str] = field(default_factory=set)
+    why_not: str = ""
+    """Why nothing was cleaned."""
 
     def prompts(self, wanted: Filter) -> Listing:
         self.asked.append(("prompts", wanted.text))
@@ -269,6 +273,29 @@ class FakeBrowse:
 
     def place_of(self, message_id: str) -> TextPlace:
         return TextPlace("conversation", an_id(0), message_id)
+
+    def cleaning(self, conversation_id: str) -> Cleaning:
+        if self.why_not:
+            return Cleaning((), (), self.why_not)
+        turns = (
+            CleanedTurn(1, "user", f"same{self.text}", f"same{self.text}", False, ""),
+            CleanedTurn(2, "assistant", f"old word{self.text}", f"word{self.text}", True, f"-old{self.text}"),
+        )
+        return Cleaning((f"clean boilerplate/1{self.text}",), turns)
+
+    def flags(self, without: frozenset[str]) -> Listing:
+        keys = [an_id(n) for n in range(3) if an_id(n) not in without]
+        lines = [Line(key, ("flagged", f"set{self.text}", "ngram", "13.00", f"found {key}")) for key in keys]
+        return listing_of(lines, FLAG_COLUMNS, f"{len(keys)} to be looked at{self.text}")
+
+    def flag_evidence(self, conversation_id: str) -> list[Block]:
+        return [Block(f"found in{self.text}", f"here ⟦{conversation_id}⟧{self.text}", "user")]
+
+    def allow_line(self, conversation_id: str) -> str | None:
+        return None if conversation_id == an_id(2) else "a phrase"
+
+    def flagged_alike(self, conversation_id: str) -> list[str]:
+        return [an_id(0), an_id(1)]
 
     def my_bookmarks(self) -> frozenset[str]:
         return frozenset(self.marked)

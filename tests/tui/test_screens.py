@@ -10,7 +10,8 @@ from tui.review_data import Decision, Rating, Turn
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversations import ConversationsScreen
 from tui.screens.help import HelpScreen
-from tui.widgets.transcript import Block, Transcript
+from tui.transcript_blocks import Block
+from tui.widgets.transcript import Transcript
 
 
 def test_the_list_shows_every_column(fake, driving, looking):

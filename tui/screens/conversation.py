@@ -16,8 +16,10 @@ from tui.response_set import ONLY_HERE
 from tui.review_data import ConversationView, Decision, Rating, Turn
 from tui.screens.ask import AskScreen
 from tui.screens.bookmarking import STAR, BookmarkScreen
+from tui.screens.cleaning import CleaningScreen
 from tui.text import one_line
-from tui.widgets.transcript import Block, Transcript
+from tui.transcript_blocks import Block
+from tui.widgets.transcript import Transcript
 
 VERDICT_WORDS = {"keep": "✓ kept", "drop": "✗ dropped", None: "· open"}
 
@@ -31,6 +33,7 @@ class ConversationScreen(BookmarkScreen):
         Binding("r", "reason", "Reason"),
         Binding("u,backspace", "undo", "Undo"),
         Binding("U,ctrl+r", "redo", "Redo"),
+        Binding("c", "cleaning", "Cleaning"),
         Binding("n", "go(1)", "Next"),
         Binding("p", "go(-1)", "Previous"),
         Binding("escape,q", "app.pop_screen", "Back"),
@@ -95,6 +98,10 @@ class ConversationScreen(BookmarkScreen):
         """Show a decision."""
         if event.conversation_id == self._ids[self._position]:
             self._read()
+
+    def action_cleaning(self) -> None:
+        """Show it before and after it was cleaned."""
+        self.app.push_screen(CleaningScreen(self._ids[self._position]))
 
     def action_go(self, steps: int) -> None:
         """Open the next or the previous conversation of the list."""

@@ -15,6 +15,7 @@ from tui.screens.bookmarks import BookmarksScreen
 from tui.screens.decisions import DecisionsScreen, RejectsScreen
 from tui.screens.exports import ExportsScreen
 from tui.screens.find import FindScreen
+from tui.screens.flags import FlagsScreen
 from tui.screens.home import HomeScreen
 from tui.screens.judge import JudgeScreen
 from tui.screens.measures import MeasuresScreen
@@ -45,6 +46,7 @@ PLACES = {
         Place("k", "Bookmarks", BookmarksScreen),
         Place("m", "Measures: agreement, bias, calibration, ratings by class", MeasuresScreen),
         Place("d", "Decisions: who dropped what, and why", DecisionsScreen),
+        Place("w", "Flags: what rules want a person to look at", FlagsScreen),
         Place("r", "Rejects: records not taken in", RejectsScreen),
         Place("x", "Exports: rows as the trainer sees them", ExportsScreen),
         Place("s", "SQL, read-only", SqlScreen),

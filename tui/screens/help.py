@@ -28,6 +28,7 @@ Conversations     ↑ ↓ PgUp PgDn Home End move · Enter open
 
 One conversation  ↑ ↓ PgUp PgDn scroll · ] [ next, previous turn · m more
                   of a long turn · n p next, previous conversation
+  c before and after it was cleaned: w marks · c lines · n p next change
   k keep · d drop · r give the reason · u or Backspace undo · U redo
 
 Prompts           Enter opens the responses; / responses>4 draws>10 words
@@ -47,6 +48,8 @@ Measures          n p next, previous figure; the letters of a plot are those of
 Bookmarks         Enter opens · * take away · n note · a everyone's
                   s keep yours of this kind as a selection
 Decisions         Enter: what a rule decided; u bring back · e evidence
+Flags             the evidence stands under the list · k keep · d drop
+  a allow: keep all in which the same was found · u undo · U redo
 Exports           Enter: rows as the trainer sees them; f faults of all rows
 SQL               / type one SELECT; Enter on a row shows it whole
 

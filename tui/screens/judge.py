@@ -19,7 +19,8 @@ from tui.review_data import PairAuthors, PairTexts, Turn
 from tui.screens.ask import AskScreen
 from tui.screens.help import GuidelinesScreen
 from tui.text import clean, one_line
-from tui.widgets.transcript import Block, Transcript
+from tui.transcript_blocks import Block
+from tui.widgets.transcript import Transcript
 
 State = Literal["loading", "judging", "voted", "finished"]
 KEYS = "u i: A acceptable, not · j k: B acceptable, not"

@@ -10,7 +10,8 @@ from textual.containers import Horizontal
 from tui.desk import DeskScreen
 from tui.response_set import ONLY_HERE, Text, marked
 from tui.review_data import Turn
-from tui.widgets.transcript import Block, Transcript
+from tui.transcript_blocks import Block
+from tui.widgets.transcript import Transcript
 
 
 class ReadingScreen(DeskScreen):

@@ -14,8 +14,9 @@ from tui.response_set import Ranked, ResponseSet, ranked, text_of
 from tui.screens.bookmarking import STAR, BookmarkScreen
 from tui.screens.reading import ReadingScreen
 from tui.text import one_line
+from tui.transcript_blocks import Block
 from tui.widgets.line_list import LineList
-from tui.widgets.transcript import Block, Transcript
+from tui.widgets.transcript import Transcript
 
 COLUMNS = (
     Column("rank", 5, is_number=True),

@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from tui.events import TextTaken
 from tui.text import clean, wrap
+from tui.transcript_blocks import Block
 
 SHOWN_CHARACTERS = 200_000
 """Characters of one turn laid out before `m` asks for more."""
@@ -22,17 +23,6 @@ PART = 8_000
 LINES_AHEAD = 300
 LINES_BEFORE = 3
 """Lines shown before a line that was looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A heading, a text under it, and lines that follow the text."""
-
-    heading: str
-    text: str
-    kind: str = "other"
-    """user, assistant or other: how the heading is coloured."""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
