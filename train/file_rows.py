@@ -78,7 +78,7 @@ class Export:
         number = 0
         for path in self.files:
             for record in _records(path):
-                yield _row(number, record, path)
+                yield row_of(number, record, path)
                 number += 1
 
 
@@ -135,7 +135,11 @@ def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _row(number: int, record: dict[str, Any], path: Path) -> "FileRow | FilePair":
+def row_of(number: int, record: dict[str, Any], path: Path) -> "FileRow | FilePair":
+    """A record as a row or a pair.
+
+    Raises BadInput for a record of no known layout.
+    """
     layout = layout_of(record, path)
     try:
         sides = sides_of(record, layout)

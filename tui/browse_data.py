@@ -119,7 +119,10 @@ class BrowseData(Protocol):
         """The exports."""
 
     def export_rows(self, export_id: str) -> Listing:
-        """The first rows of an export as a trainer sees them, or why they cannot be read."""
+        """The rows of an export, as texts until it is `export_ready`; or why they cannot be read."""
+
+    def export_ready(self) -> str:
+        """Load what shows the export looked at last as a trainer sees it; returns what there is to say."""
 
     def export_row(self, key: str) -> TextsView:
         """A row of the export looked at last, stretch by stretch."""

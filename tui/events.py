@@ -198,3 +198,11 @@ class EvidenceArrived(Event):
         super().__init__()
         self.key = key
         self.blocks = blocks
+
+
+class WordsArrived(Event):
+    """What there is to say."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words

@@ -85,8 +85,12 @@ class StoreBrowse:
         return self._exports.exports()
 
     def export_rows(self, export_id: str) -> Listing:
-        """The first rows of an export."""
+        """The rows of an export."""
         return self._exports.rows(export_id)
+
+    def export_ready(self) -> str:
+        """Load what shows the export looked at last as a trainer sees it."""
+        return self._exports.ready()
 
     def export_row(self, key: str) -> TextsView:
         """A row of the export looked at last."""

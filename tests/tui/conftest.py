@@ -261,6 +261,10 @@ class FakeBrowse:
     def export_rows(self, export_id: str) -> Listing:
         return self._list("rows", export_id)
 
+    def export_ready(self) -> str:
+        self.asked.append(("ready", ""))
+        return f"no tokenizer is at hand{self.text}"
+
     def export_row(self, key: str) -> TextsView:
         return self._texts(key)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
-from tui.events import TextsArrived
+from tui.events import ListingArrived, TextsArrived, WordsArrived
 from tui.listing import Listing
 from tui.screens.listing import ListingScreen
 from tui.screens.reading import ReadingScreen
@@ -34,7 +34,7 @@ class ExportsScreen(ListingScreen):
 
 
 class ExportRowsScreen(ListingScreen):
-    """The first rows of one export."""
+    """The rows of one export, the tokens of each once the tokenizer is loaded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "faults", "Faults of all rows")]
     place = "Export"
@@ -51,6 +51,18 @@ class ExportRowsScreen(ListingScreen):
     def chosen(self, key: str) -> None:
         """Read the row, stretch by stretch."""
         self.desk.read(self, partial(self.browse.export_row, key), TextsArrived, "texts")
+
+    @on(ListingArrived)
+    def get_ready(self) -> None:
+        """Load the tokenizer, now that the texts are on screen."""
+        self.set_status("loading the tokenizer …")
+        self.desk.read(self, self.browse.export_ready, WordsArrived, "tokenizer")
+
+    @on(WordsArrived)
+    def show_tokens(self, event: WordsArrived) -> None:
+        """Show the rows again, with their tokens."""
+        self.set_status(event.words)
+        self.list.ask_for_rows(again=True)
 
     @on(TextsArrived)
     def show_texts(self, event: TextsArrived) -> None:
