@@ -14,7 +14,7 @@ from tui.message_texts import contents
 if TYPE_CHECKING:
     from store.db import Reading, Store
 
-COLUMNS = (Column("kind", 12), Column("by", 10), Column("when", 16), Column("note", 20), Column("text", 0))
+COLUMNS = (Column("kind", 12), Column("by", 8), Column("when", 11), Column("note", 16), Column("text", 0))
 FIRST_TURNS = """
 SELECT CAST(conversation_id AS VARCHAR), CAST(message_ids[1] AS VARCHAR)
 FROM conversations
@@ -86,7 +86,7 @@ class StoreBookmarks:
         lines = [
             Line(
                 f"{one.kind}:{one.target_id}:{place}",
-                (one.kind, one.annotator, str(one.created_at)[:16], one.note, texts.get(one.target_id, "")),
+                (one.kind, one.annotator, str(one.created_at)[5:16], one.note, texts.get(one.target_id, "")),
                 "keep" if one.annotator == self._annotator else "",
             )
             for place, one in enumerate(found)

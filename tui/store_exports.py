@@ -28,11 +28,11 @@ EXPORT_COLUMNS = (
 )
 ROW_COLUMNS = (
     Column("row", 7, is_number=True),
-    Column("class", 10),
+    Column("class", 8),
     Column("side", 8),
     Column("tokens", 6, is_number=True),
     Column("trained", 7, is_number=True),
-    Column("weight", 8, is_number=True),
+    Column("weight", 7, is_number=True),
     Column("faults and text", 0),
 )
 SIDES = ("chosen", "rejected")
