@@ -150,6 +150,16 @@ def test_a_pair_that_nobody_decided_is_no_training_pair(store, session):
     assert "nobody chose" in kim.browse.keep_bookmarks("pair", "mine")
 
 
+def test_home_counts_bookmarks_and_leads_to_them_and_labelers_to_their_measures(store, session):
+    decide_pair(store, 0.5)
+    kim = session("kim")
+    kim.toggle("prompt", PROMPT)
+    kim.data.drain()
+    lines = {line.cells[:3]: line.key for line in kim.browse.home().page(0, 100)}
+    assert lines["bookmarks", "kim", "1"].startswith("k:")
+    assert lines["judge", "gpt-4", "1"].startswith("m:")
+
+
 def test_the_command_lists_bookmarks_and_keeps_them_once(store, session):
     kim = session("kim")
     kim.toggle("conversation", conversations(store)[0])

@@ -8,7 +8,7 @@ FROM (
     SELECT 2, 'x', 'export', recipe, row_count, path
     FROM exports
     UNION ALL
-    SELECT 3, 'b', if(labeler_kind = 'person', 'annotator', 'judge'), labeler, count(*),
+    SELECT 3, 'm', if(labeler_kind = 'person', 'annotator', 'judge'), labeler, count(*),
         concat('comparisons, ', scale)
     FROM (SELECT DISTINCT labeler, labeler_kind, scale, comparison_id FROM comparisons)
     GROUP BY labeler, labeler_kind, scale
@@ -16,6 +16,16 @@ FROM (
     SELECT 4, 'p', 'reward model', reward_model, count(*), concat('rewards, ', revision)
     FROM rewards
     GROUP BY reward_model, revision
+    UNION ALL
+    SELECT 5, 'k', 'bookmarks', annotator, count(*), ''
+    FROM (
+        SELECT annotator, arg_max(mark, version * 1048576 + seq) AS mark
+        FROM marks
+        WHERE mark IN ('bookmark', 'unbookmark')
+        GROUP BY annotator, target_kind, target_id
+    )
+    WHERE mark = 'bookmark'
+    GROUP BY annotator
 )
 ORDER BY part, n DESC, which, note
 LIMIT 200
