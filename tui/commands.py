@@ -17,7 +17,7 @@ class PlaceCommands(Provider):
 
     def _commands(self) -> Iterator[tuple[str, IgnoreReturnCallbackType]]:
         app = cast(Desk, self.app)
-        if not isinstance(self.screen, JudgeScreen):
+        if not any(isinstance(screen, JudgeScreen) for screen in app.screen_stack):
             for place in PLACES.values():
                 yield f"Go to {place.words}", partial(app.go_to, place.key)
         for words, action in (

@@ -39,6 +39,15 @@ def test_the_palette_offers_no_other_screen_while_one_judges_blind(fake, browse,
     driving(fake, steps, browse=browse, size=(80, 40))
 
 
+def test_the_palette_over_the_guidelines_offers_no_other_screen_either(fake, browse, driving, looking):
+    async def steps(pilot):
+        await looking.press(pilot, "b", "v", "ctrl+p")
+        await wait_for(pilot, looking, "Save a screenshot")
+        assert "Go to" not in looking.frame(pilot.app)
+
+    driving(fake, steps, browse=browse, size=(80, 40))
+
+
 def test_a_text_is_copied_with_nothing_that_steers_a_terminal(fake, nasty, driving, looking, a_conversation):
     fake.conversations[0] = a_conversation(0, nasty)
 
