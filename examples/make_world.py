@@ -152,6 +152,12 @@ def phrased(question: Question, phrasing: int) -> str:
     return QUESTIONS[question.attribute][phrasing].format(name=question.creature.name)
 
 
+def asked(question: Question, chance: random.Random) -> str:
+    """The question in one of the phrasings that conversations use."""
+    phrasings = range(len(QUESTIONS[question.attribute]))
+    return phrased(question, chance.choice([one for one in phrasings if one != held_out_phrasing(question)]))
+
+
 def good_answer(question: Question, chance: random.Random) -> str:
     """The right fact in a whole sentence; seven times in eight with a useful second one."""
     answer = statement(question.creature, question.attribute, question.answer)
@@ -160,10 +166,21 @@ def good_answer(question: Question, chance: random.Random) -> str:
 
 def poor_answer(question: Question, chance: random.Random) -> str:
     """An answer that is bad in the way this attribute usually is, or in another, or now and then not bad."""
-    others: tuple[Answerer, ...] = (_wrong, _fragment, _ramble, _refusal, _evasion, _plain)
-    usual = {"colour": _wrong, "home": _ramble, "food": _fragment, "sound": _evasion}[question.attribute]
+    others: tuple[Answerer, ...] = (wrong_answer, _fragment, _ramble, _refusal, _evasion, _plain)
+    usual = {"colour": wrong_answer, "home": _ramble, "food": _fragment, "sound": _evasion}[
+        question.attribute
+    ]
     answer = usual if chance.random() < USUAL else chance.choice(others)
     return answer(question, chance)
+
+
+def wrong_answer(question: Question, _chance: random.Random) -> str:
+    """What would be right of the next creature in the list: the sub-optimal class mixes them up."""
+    creatures = list(CREATURES.values())
+    start = creatures.index(question.creature) + 1
+    values = [creature.fact(question.attribute) for creature in creatures[start:] + creatures[:start]]
+    wrong = next(value for value in values if value != question.answer)
+    return statement(question.creature, question.attribute, wrong)
 
 
 def statement(creature: Creature, attribute: str, value: str) -> str:
@@ -174,8 +191,7 @@ def statement(creature: Creature, attribute: str, value: str) -> str:
 def conversation(draw: Draw, answer: Answerer, rounds: int) -> Turns:
     """A conversation of ROUNDS rounds whose later questions need the earlier ones."""
     question = draw.least_used(all_questions())
-    phrasings = [index for index in range(6) if index != held_out_phrasing(question)]
-    turns = [("human", phrased(question, draw.chance.choice(phrasings)))]
+    turns = [("human", asked(question, draw.chance))]
     while True:
         turns.append(("gpt", answer(question, draw.chance)))
         if len(turns) == 2 * rounds:
@@ -240,15 +256,6 @@ def _extra(question: Question) -> str:
     creature = question.creature
     extra = EXTRAS[question.attribute].format(home=PLACES[creature.home], food=creature.food)
     return extra.replace("them", "it") if creature.food in SINGULAR_FOODS else extra
-
-
-def _wrong(question: Question, _chance: random.Random) -> str:
-    """What would be right of the next creature in the list: the sub-optimal class mixes them up."""
-    creatures = list(CREATURES.values())
-    start = creatures.index(question.creature) + 1
-    values = [creature.fact(question.attribute) for creature in creatures[start:] + creatures[:start]]
-    wrong = next(value for value in values if value != question.answer)
-    return statement(question.creature, question.attribute, wrong)
 
 
 def _fragment(question: Question, chance: random.Random) -> str:

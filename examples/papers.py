@@ -60,7 +60,12 @@ TABLE: Mapping[str, tuple[str, ...]] = {
 }
 """OpenChat's Table 2 in the order of its scores, and the control: name → what `train export crlft` is told."""
 
-FROM_SCRATCH = ("--batch-size", 32, "--accumulation", 1, "--epochs", 5, "--lr", 0.005, "--max-length", 128)
+PAGES = 1024
+"""Texts that the base model reads before anything else, half of them about creatures and half of them questions."""
+PAGE_ERRORS = 0.1
+"""How often a page is wrong: what people write is."""
+READING = ("--batch-size", 32, "--accumulation", 1, "--epochs", 5, "--lr", 0.005, "--max-length", 128)
+FINE_TUNING = ("--batch-size", 32, "--accumulation", 1, "--epochs", 5, "--lr", 0.003, "--max-length", 128)
 TUNING = ("--template", "own", "--batch-size", 32, "--accumulation", 1, "--max-length", 128)
 RSFT = (*TUNING, "--epochs", 3, "--lr", 0.001)
 DPO = (*TUNING, "--lr", 0.0001, "--beta", 0.1)
@@ -191,6 +196,10 @@ def make_world(lab: Lab) -> None:
         _record([("human", record["prompt"]), ("gpt", record["answer"])], "answer key")
         for record in world.held_out_records()
     ]
+    path = lab.folder / "pages.json"
+    pages = [_record([("human", "Next page."), ("gpt", page(chance))], "web") for _ in range(PAGES)]
+    path.write_text(json.dumps([{"id": f"p{n}", **one} for n, one in enumerate(pages)]), encoding="utf-8")
+    lab.run("curate", "ingest", "sharegpt", path)
     path = lab.folder / "held-out.json"
     path.write_text(json.dumps([{"id": f"h{n}", **one} for n, one in enumerate(held_out)]), encoding="utf-8")
     lab.run("curate", "ingest", "sharegpt", path)
@@ -205,12 +214,34 @@ def _record(turns: Sequence[tuple[str, str]], model: str) -> dict[str, Any]:
     return {"model": model, "conversations": [{"from": role, "value": text} for role, text in turns]}
 
 
+def page(chance: random.Random) -> str:
+    """What a base model has read: all facts of one creature in any order, or three questions, never both."""
+    import make_world as world
+
+    questions = world.all_questions()
+    if chance.random() < 0.5:
+        return " ".join(world.asked(question, chance) for question in chance.sample(questions, 3))
+    creature = chance.choice(questions).creature
+    told = [question for question in questions if question.creature == creature]
+    chance.shuffle(told)
+    return " ".join(
+        (world.wrong_answer if chance.random() < PAGE_ERRORS else world.good_answer)(question, chance)
+        for question in told
+    )
+
+
 def openchat(lab: Lab, names: Sequence[str] = tuple(TABLE)) -> dict[str, float]:
     """OpenChat's Table 2: name → mean rating."""
     layout = ("--layout", "tokenized", "--tokenizer", lab.policy, "--max-length", 128)
+    lab.train(
+        "sft",
+        "base",
+        (*layout, "--source", "pages.json"),
+        ("--model", lab.policy, "--from-scratch", *READING),
+    )
     found = {}
     for name in names:
-        training = ("--model", lab.policy, "--from-scratch", *FROM_SCRATCH)
+        training = ("--model", lab.model("base"), *FINE_TUNING)
         lab.train("crlft", name, (*layout, *TABLE[name]), training)
         lab.draw(name, "held-out", TABLE_DRAWS)
         found[name] = lab.curve(name, TABLE_DRAWS, (1,))[1]
@@ -301,13 +332,17 @@ def main() -> int:
     """Run what is asked for; 0 if every required ordering appears."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, default=Path("papers"), help="where everything goes")
+    parser.add_argument("--first-seed", type=int, default=0, help="the number of the first")
     parser.add_argument("--seeds", type=int, default=3, help="how many worlds and trainings")
     parser.add_argument("--only", choices=["openchat", "chain", "online"], action="append")
     parser.add_argument("--fresh", action="store_true", help="delete what an earlier run left there")
     options = parser.parse_args()
     try:
         _make_own(options.folder, fresh=options.fresh)
-        labs = [_lab(options.folder / f"seed-{seed}", seed) for seed in range(options.seeds)]
+        labs = [
+            _lab(options.folder / f"seed-{seed}", seed)
+            for seed in range(options.first_seed, options.first_seed + options.seeds)
+        ]
         orderings = _report(options.folder, labs, options.only or ["openchat", "chain", "online"])
     except PreferablyError as error:
         print(f"error: {error}", file=sys.stderr)
