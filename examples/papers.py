@@ -46,6 +46,8 @@ ITERATED_GAIN = 0.1
 SHORTER = 0.03
 """The share of its length that an answer loses by the penalty."""
 
+MARKERS = "osD"
+
 LENGTH_PENALTY = 0.005
 """Of a rating point, for a character; RLHF Workflow takes 0.001 off rewards of a smaller spread and longer texts."""
 
@@ -296,9 +298,8 @@ def mean_of(found: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
 
 def openchat_orderings(found: Mapping[str, float]) -> list[Ordering]:
     """What Table 2 says, against its margins."""
-    required = ("without condition", "only SFT", "only GPT-3.5")
     orderings = [
-        Ordering(f"C-RLFT > {name}", found["C-RLFT"] - found[name], C_RLFT_LEAD, name in required)
+        Ordering(f"C-RLFT > {name}", found["C-RLFT"] - found[name], C_RLFT_LEAD, is_required=True)
         for name in TABLE
         if name not in ("C-RLFT", "shuffled classes")
     ]
@@ -418,32 +419,46 @@ def _report(folder: Path, labs: Sequence[Lab], parts: Sequence[str]) -> list[Ord
 
 
 def draw_figures(path: Path, figures: Mapping[str, Any]) -> None:
-    """Write one PNG with a panel for each part, means over seeds."""
+    """Write one PNG with a panel for each part: means over seeds, and each seed as a small mark."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6 * len(figures), 5), layout="constrained")
+    panels = {"openchat": _draw_table, "chain": _draw_curves, "online": _draw_loops}
+    figure = Figure(figsize=(5 * len(figures), 4), layout="constrained")
     FigureCanvasAgg(figure)
     for place, (part, seeds) in enumerate(figures.items()):
-        axes = figure.add_subplot(1, len(figures), place + 1)
-        if part == "openchat":
-            ratings = mean_of(seeds)
-            axes.barh(list(ratings)[::-1], list(ratings.values())[::-1])
-            axes.set(title="OpenChat, Table 2", xlabel="mean rating", xlim=(1, 10))
-        elif part == "chain":
-            for name in seeds[0]:
-                curve = mean_of([one[name] for one in seeds])
-                axes.plot(list(curve), list(curve.values()), marker="o", label=name)
-            axes.set_xscale("log", base=2)
-            axes.set(title="Xwin-LM, best of n", xlabel="n", ylabel="mean rating")
-            axes.legend()
-        else:
-            for name in seeds[0]:
-                rating, characters = (fmean(one[name][side] for one in seeds) for side in (0, 1))
-                axes.scatter([characters], [rating], label=name)
-            axes.set(title="RLHF Workflow", xlabel="characters", ylabel="mean rating")
-            axes.legend()
-    figure.savefig(path, format="png", dpi=120)
+        panels[part](figure.add_subplot(1, len(figures), place + 1), seeds)
+    figure.savefig(path, format="png", dpi=90)
+
+
+def _draw_table(axes: Any, seeds: Sequence[Mapping[str, float]]) -> None:
+    ratings = mean_of(seeds)
+    names = list(ratings)[::-1]
+    axes.barh(names, [ratings[name] for name in names], color="0.75")
+    for one in seeds:
+        axes.plot([one[name] for name in names], names, "k|", markersize=9)
+    axes.set(title="OpenChat, Table 2", xlabel="mean rating", xlim=(1, 10))
+
+
+def _draw_curves(axes: Any, seeds: Sequence[Mapping[str, Mapping[int, float]]]) -> None:
+    for (name, _), marker in zip(seeds[0].items(), MARKERS, strict=False):
+        curve = mean_of([one[name] for one in seeds])
+        axes.plot(list(curve), list(curve.values()), marker=marker, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(SIZES, [str(size) for size in SIZES])
+    axes.set(title="Xwin-LM, best of n", xlabel="n", ylabel="mean rating")
+    axes.legend()
+
+
+def _draw_loops(axes: Any, seeds: Sequence[Mapping[str, tuple[float, float]]]) -> None:
+    for name, marker in zip(seeds[0], MARKERS, strict=False):
+        ratings, characters = ([one[name][side] for one in seeds] for side in (0, 1))
+        (dots,) = axes.plot(characters, ratings, marker, markersize=4, alpha=0.5)
+        axes.plot(
+            fmean(characters), fmean(ratings), marker, markersize=10, color=dots.get_color(), label=name
+        )
+    axes.set(title="RLHF Workflow", xlabel="characters of an answer", ylabel="mean rating")
+    axes.legend()
 
 
 if __name__ == "__main__":
