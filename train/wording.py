@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from store.chat_format import ChatFormat, Turn
 from store.errors import BadInput
 
+WHOLE = 40
+"""Of a longer opening only its end is compared: some templates write the day's date into it."""
 QUESTION, SYSTEM, ANSWER = "Quaestio", "Praefatio", "Responsum"
 """Words that no template writes itself."""
 
@@ -31,7 +33,9 @@ class Wording:
             self.beginning
         ):  # how often it stands there is checked elsewhere
             bare = bare.removeprefix(self.beginning)
-        return bare.startswith(self.opening) or bool(self.after_system and self.after_system in bare)
+        is_short = len(self.opening) <= WHOLE
+        opens = bare.startswith(self.opening) if is_short else self.opening[-WHOLE:] in bare
+        return opens or bool(self.after_system and self.after_system in bare)
 
     def goes_on(self, text: str) -> bool:
         """Whether the text between two answers is."""

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from store.chat_format import ChatFormat
 from store.db import Store
 from store.errors import BadInput
+from tests.train.conftest import make_tokenizer
 from train.check import CheckReport, CheckSettings, check_export
 from train.cli import cli
 from train.export import ExportSettings, export_store
@@ -160,6 +161,34 @@ def test_two_beginnings_and_none(check: Check, token_row: Row) -> None:
     }
     assert set(check([twice]).faults) == {"more than one beginning token"}
     assert set(check([without(token_row, 0)]).faults) == {"no beginning token in front"}
+
+
+def with_template(folder: Path, text: str) -> Path:
+    """A tokenizer that brings the template TEXT."""
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = text
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+OWN = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '</s>' }}{% endfor %}"
+
+
+def test_a_template_that_drops_a_turn_or_only_a_thought(check: Check, tmp_path: Path) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Name a colour."}]
+    rows = [
+        {"messages": [*asked, {"role": "assistant", "content": "<think>Hm.</think>" + "Red it is. " * 9}]}
+    ]
+    shown = {"tokenizer": str(with_template(tmp_path / "whole", OWN)), "template": "own"}
+    assert "turn not in the trainer's text" not in check(rows, **shown).faults
+    thoughtless = OWN.replace("m['content']", "m['content'].split('</think>')[-1]")
+    shown["tokenizer"] = str(with_template(tmp_path / "thoughtless", thoughtless))
+    assert "turn not in the trainer's text" not in check(rows, **shown).faults
+    without_system = OWN.replace(
+        "{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"
+    )
+    shown["tokenizer"] = str(with_template(tmp_path / "deaf", without_system))
+    assert "turn not in the trainer's text" in check(rows, **shown).faults
 
 
 def test_a_mask_that_is_empty(check: Check, token_row: Row) -> None:

@@ -176,12 +176,17 @@ class Planted:
         found: Row = json.loads((self.folder / "manifest.json").read_text())
         return found
 
+    @property
+    def file(self) -> Path:
+        """The one with the rows."""
+        return self.folder / str(self.manifest["files"][0]["name"])
+
     def tell(self, **changes: Any) -> None:
         """Have the manifest say something else."""
         (self.folder / "manifest.json").write_text(json.dumps({**self.manifest, **changes}))
 
     def rows(self) -> list[Row]:
-        [path] = [*self.folder.glob("train-*")]
+        path = self.file
         if path.suffix == ".jsonl":
             return [json.loads(line) for line in path.read_text().splitlines()]
         from pyarrow import parquet
@@ -191,7 +196,7 @@ class Planted:
 
     def write(self, rows: list[Row], *, is_told: bool = True) -> None:
         """Put ROWS in place of the file's, and their hash and number in the manifest."""
-        [path] = [*self.folder.glob("train-*")]
+        path = self.file
         if path.suffix == ".jsonl":
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         else:
@@ -534,8 +539,7 @@ def held_out_in(name: str) -> Plant:
 
 
 def one_file_gone(export: Planted) -> None:
-    [path] = [*export.folder.glob("train-*")]
-    path.rename(path.with_name(path.name.replace("00000", "00001")))
+    export.file.rename(export.file.with_name(f"moved-{export.file.name}"))
 
 
 def written_all(export: Planted) -> None:
