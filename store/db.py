@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from store import engines
-from store.errors import RequestError, StoreDamaged, UnknownName
+from store.errors import NeedsMemory, RequestError, StoreDamaged, UnknownName
 from store.journal import drain, orphans
 from store.migrate import is_current, migrate
 from store.turns import side_folder, turn
@@ -252,6 +252,11 @@ def _opened(path: Path, *, is_read_only: bool) -> Iterator[engines.Engine]:
     try:
         engine.turn.execute("USE store")
         yield engine
+    except duckdb.OutOfMemoryException as error:
+        engine.discard()
+        raise NeedsMemory(
+            f"{path} needs more than the {engines.memory()} it may use; set PREFERABLY_MEMORY higher, such as 8GB"
+        ) from error
     except BaseException:
         engine.discard()  # one that saw an error is not used again
         raise

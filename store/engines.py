@@ -18,14 +18,67 @@ KEPT = 2
 """Instances that wait at most; more are made when more threads take turns at once."""
 
 _lock = threading.Lock()
-_idle: list[duckdb.DuckDBPyConnection] = []
+_idle: list["Instance"] = []
+
+
+@dataclass
+class Thrift:
+    """How a process that stays open for hours keeps small."""
+
+    memory: str
+    """What one instance may use before it spills to disk, unless PREFERABLY_MEMORY says otherwise."""
+    threads: int
+    growth_bytes: int
+    """An instance is closed at the end of a turn when the process has grown so much since it was made: an
+    instance keeps what it frees."""
+
+
+_thrift: Thrift | None = None
+
+
+def be_thrifty(thrift: Thrift | None) -> Thrift | None:
+    """Keep this process small from now on, or no longer; returns what held before."""
+    global _thrift
+    before, _thrift = _thrift, thrift
+    with _lock:
+        for instance in _idle:
+            instance.con.close()
+        _idle.clear()
+    return before
+
+
+def memory() -> str:
+    """What an instance made now may use."""
+    return os.environ.get("PREFERABLY_MEMORY") or (_thrift.memory if _thrift else MEMORY)
+
+
+@dataclass
+class Instance:
+    """A DuckDB instance and the folder it spills to."""
+
+    con: duckdb.DuckDBPyConnection
+    spill: Path
+    memory: str
+    resident_at_first: int
+    """Bytes of this process in memory when it was made."""
+
+    def spills_to(self, spill: Path) -> bool:
+        """Make it spill to SPILL; whether that is still possible."""
+        if self.spill == spill:
+            return True
+        try:
+            self.con.execute("SET temp_directory = '" + str(spill).replace("'", "''") + "'")
+        except duckdb.NotImplementedException:  # it has spilled to another folder already
+            return False
+        self.spill = spill
+        return True
 
 
 @dataclass
 class Engine:
     """An instance for one turn."""
 
-    instance: duckdb.DuckDBPyConnection
+    instance: Instance
     turn: duckdb.DuckDBPyConnection
     """The turn's own connection: its temporary tables, variables and settings end with it."""
     is_spent: bool = False
@@ -34,45 +87,67 @@ class Engine:
     def discard(self) -> None:
         """Close everything, the store's file too."""
         self.turn.close()
-        self.instance.close()
+        self.instance.con.close()
 
 
 def take(spill: Path) -> Engine:
     """An instance with nothing attached, that spills to the folder SPILL."""
     with _lock:
         instance = _idle.pop() if _idle else None
+    if instance is not None and not (instance.memory == memory() and instance.spills_to(spill)):
+        instance.con.close()
+        instance = None
     if instance is None:
-        instance = _new()
-    instance.execute("SET temp_directory = '" + str(spill).replace("'", "''") + "'")
-    turn = instance.cursor()
+        instance = _new(spill)
+    turn = instance.con.cursor()
     turn.execute("SET enable_progress_bar = false")
     return Engine(instance, turn)
 
 
 def put_back(engine: Engine) -> None:
-    """Close the store and keep the instance for a later turn, unless it is spent."""
+    """Close the store and keep the instance for a later turn, unless it is spent or has grown."""
     if engine.is_spent:
         engine.discard()
         return
+    con = engine.instance.con
     engine.turn.close()
-    engine.instance.execute("DETACH store")
-    engine.instance.execute("RESET arrow_lossless_conversion")
-    with _lock:
-        if len(_idle) < KEPT:
-            _idle.append(engine.instance)
-            return
-    engine.instance.close()
+    con.execute("DETACH store")
+    con.execute("RESET arrow_lossless_conversion")
+    if not _has_grown(engine):
+        with _lock:
+            if len(_idle) < KEPT:
+                _idle.append(engine.instance)
+                return
+    con.close()
 
 
-def _new() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "memory_limit": os.environ.get("PREFERABLY_MEMORY", MEMORY),
-        },
+def _has_grown(engine: Engine) -> bool:
+    return (
+        _thrift is not None and _resident_bytes() - engine.instance.resident_at_first > _thrift.growth_bytes
     )
+
+
+def _resident_bytes() -> int:
+    """Memory that this process has now; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _new(spill: Path) -> Instance:
+    most = memory()
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "memory_limit": most,
+        "temp_directory": str(spill),
+    }
+    if _thrift is not None:
+        config["threads"] = _thrift.threads
+    resident = _resident_bytes()
+    return Instance(duckdb.connect(":memory:", config=config), spill, most, resident)
 
 
 def _forget() -> None:

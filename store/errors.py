@@ -10,6 +10,7 @@ PreferablyError (exit 1: the work failed)
 │   ├── StoreBusy        another process kept the store past the bound
 │   ├── ProviderStopped  quota, spend limit, wrong key, or a provider that is down
 │   └── BudgetReached    the next request could pass --max-cost
+├── NeedsMemory          a query that does not fit the memory it may use
 ├── StoreDamaged         the store's rows contradict each other
 ├── CheckFailed          `train check` or `curate verify` found faults
 └── BadReply             a reply that carries no usable verdict
@@ -71,6 +72,10 @@ class TryLater(PreferablyError):
 
 class StoreBusy(TryLater):
     """Another process kept the store longer than we were willing to wait."""
+
+
+class NeedsMemory(PreferablyError):
+    """A query needs more memory than it may use; the message names PREFERABLY_MEMORY."""
 
 
 class ProviderStopped(TryLater):

@@ -15,7 +15,7 @@ from tui.query import Filter, Vocabulary
 from tui.response_set import ResponseSet, TextsView
 from tui.transcript_blocks import Block
 
-PROMPTS = Vocabulary(numbers=("responses", "draws"))
+PROMPTS = Vocabulary(numbers=("responses", "draws", "best", "spread"))
 PAIRS = Vocabulary(
     names=("state", "labeler", "strength", "selection", "scale", "part"), numbers=("gap",), takes_text=False
 )

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from tui.query import Filter
     from tui.store_data import StoreReview
 
+MEMORY = "128MB"
+"""What reading the store may use at once; more goes to disk."""
+THREADS = 2
+GROWTH_BYTES = 48_000_000
+
 EPILOG = """\b
 Examples:
   review
@@ -204,15 +209,18 @@ def _close(data: "StoreReview") -> None:
 
 
 def _run_app(data: "StoreReview", store_name: str, wanted: "Filter") -> int:
+    from store.engines import Thrift, be_thrifty
     from tui.app import ReviewApp
     from tui.store_browse import StoreBrowse
 
+    be_thrifty(Thrift(MEMORY, THREADS, GROWTH_BYTES))
     browse = StoreBrowse(data)
     app = ReviewApp(data, browse, store_name=store_name, wanted=wanted)
     try:
         app.run()
     finally:
         browse.close()
+        be_thrifty(None)
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0

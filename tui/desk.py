@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, NoReturn, TypeVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +12,8 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import WorkType
 
-from store.errors import PreferablyError, TryLater
+from store.engines import be_thrifty
+from store.errors import NeedsMemory, PreferablyError, TryLater
 from tui.browse_data import BrowseData
 from tui.events import DecisionSaved
 from tui.review_data import Decided, Decision, ReviewData
@@ -73,20 +74,26 @@ class Desk(App[None]):
             self.exit()
 
     async def patiently(self, job: Callable[[], Result]) -> Result:
-        """The result of JOB, asked for again while the store is busy."""
+        """The result of JOB, asked for again while the store is busy, and with more memory where that is scarce."""
         while True:
             try:
                 result = await asyncio.to_thread(job)
             except TryLater:
                 self._wait_shown(is_waiting=True)
                 await asyncio.sleep(RETRY_S)
+            except NeedsMemory as error:
+                if be_thrifty(None) is None:
+                    self._give_up(error)
             except PreferablyError as error:
-                self.failure = error
-                self.exit(return_code=error.exit_code)
-                raise asyncio.CancelledError from error
+                self._give_up(error)
             else:
                 self._wait_shown(is_waiting=False)
                 return result
+
+    def _give_up(self, error: PreferablyError) -> NoReturn:
+        self.failure = error
+        self.exit(return_code=error.exit_code)
+        raise asyncio.CancelledError from error
 
     def _wait_shown(self, *, is_waiting: bool) -> None:
         if is_waiting != self._is_waiting:

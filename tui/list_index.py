@@ -1,6 +1,6 @@
 """The columns people filter by, of every conversation, held in memory.
 
-One row takes some 60 bytes. A filter is a query on this table and takes no turn at the store; what is
+One row takes some 40 bytes. A filter is a query on this table and takes no turn at the store; what is
 new in the store is taken in by pieces of at most about a second, so that nobody waits long for us.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-import duckdb
 import numpy as np
 
 from store.named_sql import named_sql
+from tui.memory_tables import MemoryTables
 from tui.query import Filter
 from tui.review_data import News
 
@@ -31,11 +31,9 @@ TURN_S = 0.25
 """A turn longer than this takes no further piece."""
 RATED_PIECE = 100_000
 """Conversations whose ratings are read in one turn: about a second."""
+PACKED_AFTER = 10_000
+"""Rows changed at once after which the table is packed."""
 
-MEMORY: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "1GB",
-    "threads": 2,
-}
 LISTED = """
 CREATE TABLE listed (
     position INTEGER, id UUID, class VARCHAR, source VARCHAR, turns INTEGER, verdict VARCHAR,
@@ -105,9 +103,7 @@ class ListIndex:
         self._start()
 
     def _start(self) -> None:
-        self._con = duckdb.connect(":memory:", config=MEMORY)
-        self._con.execute("SET enable_progress_bar = false")
-        self._con.execute(LISTED)
+        self._tables = MemoryTables(LISTED)
         self._ids: np.ndarray[Any, Any] = np.empty((0, 16), dtype=np.uint8)
         self._progress = Progress()
         self.labelling: dict[str, object] = {}
@@ -117,7 +113,7 @@ class ListIndex:
     def close(self) -> None:
         """Give the table's memory back."""
         with self._table_lock:
-            self._con.close()
+            self._tables.close()
 
     @property
     def n_listed(self) -> int:
@@ -175,7 +171,7 @@ class ListIndex:
         if found.num_rows == 0:
             return
         ids = bytes_of(found.column("id"))
-        with self._table_lock, self._con.cursor() as con:
+        with self._table_lock, self._tables.cursor() as con:
             con.register("found", found)
             con.execute(
                 "INSERT INTO listed (position, id, class, source, turns, verdict, version)"
@@ -186,6 +182,7 @@ class ListIndex:
                 "UPDATE listed SET is_superseded = TRUE"
                 " WHERE id IN (SELECT CAST(derived_from AS UUID) FROM found WHERE derived_from IS NOT NULL)"
             )
+            self._tables.pack()
         self._ids = np.concatenate([self._ids, ids])
 
     def _rate_piece(self, reading: "Reading") -> None:
@@ -226,31 +223,35 @@ class ListIndex:
     def _update(self, found: "pa.Table", assignments: str) -> None:
         if found.num_rows == 0:
             return
-        with self._table_lock, self._con.cursor() as con:
+        with self._table_lock, self._tables.cursor() as con:
             con.register("found", found)
             con.execute(
                 f"UPDATE listed SET {assignments} FROM found WHERE listed.id = CAST(found.id AS UUID)"
             )
+        if found.num_rows > PACKED_AFTER:
+            self._tables.pack()
 
     def set_verdict(self, conversation_id: str, verdict: str | None) -> None:
         """Show a decision at once, before the store holds it."""
-        with self._table_lock, self._con.cursor() as con:
+        with self._table_lock, self._tables.cursor() as con:
             con.execute("UPDATE listed SET verdict = ? WHERE id = ?::UUID", [verdict, conversation_id])
 
     def by_class(self) -> list[tuple[str, int]]:
         """How many conversations each class has, of what has been taken in."""
-        with self._con.cursor() as con:
-            return con.execute(
+        return [
+            (str(name), int(n))
+            for name, n in self._tables.rows(
                 "SELECT class, count(*) FROM listed WHERE NOT is_superseded AND coalesce(verdict, 'keep') <> 'drop'"
                 " GROUP BY class ORDER BY count(*) DESC, class"
-            ).fetchall()
+            )
+        ]
 
     def select(self, wanted: Filter, among: "pa.Table | None" = None) -> IdList:
         """The ids a filter keeps, oldest first; of AMONG (a column `id` of bytes) if it is given."""
         inside = " AND id IN (SELECT CAST(id AS UUID) FROM among)" if among is not None else ""
         sql = f"SELECT position FROM listed WHERE NOT is_superseded AND ({wanted.where}){inside} ORDER BY position"
         ids = self._ids
-        with self._con.cursor() as con:
+        with self._tables.cursor() as con:
             if among is not None:
                 con.register("among", among)
             found = con.execute(sql, list(wanted.values)).fetchnumpy()["position"]
@@ -258,14 +259,11 @@ class ListIndex:
 
     def columns(self, ids: Sequence[str]) -> "Mapping[str, dict[str, Any]]":
         """The table's columns of some conversations, by id."""
-        with self._con.cursor() as con:
-            result = con.execute(
-                "SELECT CAST(id AS VARCHAR) AS id, class, source, turns, verdict, version, n_rated, n_answers, rating"
-                " FROM listed WHERE id IN (SELECT unnest(?::UUID[]))",
-                [list(ids)],
-            )
-            names = [column[0] for column in result.description]
-            return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}
+        return self._tables.by_id(
+            "SELECT CAST(id AS VARCHAR) AS id, class, source, turns, verdict, version, n_rated, n_answers, rating"
+            " FROM listed WHERE id IN (SELECT unnest(?::UUID[]))",
+            list(ids),
+        )
 
 
 def _piece(reading: "Reading", after: int, size: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Texts of messages and the path to one, read so that most of the table is skipped."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from store.named_sql import named_sql
@@ -11,26 +12,31 @@ if TYPE_CHECKING:
 
 def contents(reading: "Reading", ids: list[str], newest: int) -> dict[str, Turn]:
     """Messages by id, none of them written after version NEWEST."""
-    turns: dict[str, Turn] = {}
+    places: dict[str, int] = {}
     for span in ((newest, newest), (0, newest)):
-        missing = [one for one in ids if one not in turns]
+        missing = [one for one in ids if one not in places]
         if missing:
-            _take_contents(reading, missing, span, turns)
-    return turns
+            where = {"ids": missing, "first": span[0], "last": span[1]}
+            places |= dict(reading.rows(named_sql("tui", "message_places"), where))
+    return texts_at(reading, places.values())
 
 
-def _take_contents(reading: "Reading", ids: list[str], span: tuple[int, int], turns: dict[str, Turn]) -> None:
-    where = {"ids": ids, "first": span[0], "last": span[1]}
-    for version, present in reading.rows(named_sql("tui", "message_versions"), where):
-        for message_id, role, content in reading.rows(
-            named_sql("tui", "contents"), {"ids": present, "version": version}
-        ):
-            turns[message_id] = Turn(message_id, role, content)
+def texts_at(reading: "Reading", places: Iterable[int]) -> dict[str, Turn]:
+    """The messages that stand at PLACES of their table."""
+    rows = reading.rows(named_sql("tui", "texts_at"), {"places": list(places)})
+    return {one: Turn(one, role, content) for one, role, content in rows}
 
 
 def path_to(reading: "Reading", message_id: str) -> list[str]:
     """The messages from the first turn down to this one."""
-    one = {"id": message_id}
-    rows = reading.rows(named_sql("tui", "path_to"), one) or reading.rows(named_sql("tui", "climb_to"), one)
-    path: list[str] = rows[0][0]
+    rows = reading.rows(
+        "SELECT parent_id IS NULL FROM messages WHERE message_id = CAST(? AS UUID)", [message_id]
+    )
+    if rows and rows[0][0]:
+        return [message_id]
+    held = reading.rows(f"{named_sql('tui', 'holders')} LIMIT 1", {"id": message_id})
+    if held:
+        whole: list[str] = held[0][0]
+        return whole[: whole.index(message_id) + 1]
+    path: list[str] = reading.rows(named_sql("tui", "climb_to"), {"id": message_id})[0][0]
     return path

@@ -3,10 +3,10 @@
 import threading
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 
-from tui.list_index import MEMORY, IdList, bytes_of
+from tui.list_index import PACKED_AFTER, IdList, bytes_of
+from tui.memory_tables import MemoryTables
 from tui.query import Filter
 
 if TYPE_CHECKING:
@@ -22,29 +22,29 @@ class Sheet:
         """COLUMNS as in CREATE TABLE, the first of them `id UUID`; ORDER as in ORDER BY."""
         self._order = order
         self._lock = threading.Lock()
-        self._con = duckdb.connect(":memory:", config=MEMORY)
-        self._con.execute("SET enable_progress_bar = false")
-        self._con.execute(f"CREATE TABLE sheet ({columns})")
+        self._tables = MemoryTables(f"CREATE TABLE sheet ({columns})")
 
     def close(self) -> None:
         """Give the memory back."""
         with self._lock:
-            self._con.close()
+            self._tables.close()
 
     def put(self, found: "pa.Table") -> None:
         """Take rows in (a column `id` of bytes first); those whose id is there replace what was known."""
         if found.num_rows == 0:
             return
-        with self._lock, self._con.cursor() as con:
+        with self._lock, self._tables.cursor() as con:
             con.register("found", found)
             con.execute("DELETE FROM sheet WHERE id IN (SELECT CAST(id AS UUID) FROM found)")
             con.execute("INSERT INTO sheet SELECT * REPLACE (CAST(id AS UUID) AS id) FROM found")
+        if found.num_rows > PACKED_AFTER:
+            self._tables.pack()
 
     def forget(self, column: str, found: "pa.Table", where: str) -> None:
         """Forget the rows that meet WHERE and have in COLUMN an id of FOUND (a column `id` of bytes)."""
         if found.num_rows == 0:
             return
-        with self._lock, self._con.cursor() as con:
+        with self._lock, self._tables.cursor() as con:
             con.register("found", found)
             con.execute(
                 f"DELETE FROM sheet WHERE ({where}) AND {column} IN (SELECT CAST(id AS UUID) FROM found)"
@@ -52,17 +52,16 @@ class Sheet:
 
     def change(self, update: str) -> None:
         """Run an UPDATE of `sheet`."""
-        with self._lock, self._con.cursor() as con:
+        with self._lock, self._tables.cursor() as con:
             con.execute(update)
 
     def clear(self) -> None:
         """Forget every row."""
-        with self._lock, self._con.cursor() as con:
+        with self._lock, self._tables.cursor() as con:
             con.execute("DELETE FROM sheet")
 
     def __len__(self) -> int:
-        with self._con.cursor() as con:
-            return int(con.execute("SELECT count(*) FROM sheet").fetchall()[0][0])
+        return int(self._tables.rows("SELECT count(*) FROM sheet")[0][0])
 
     def select(self, wanted: Filter, among: "pa.Table | None" = None) -> IdList:
         """The ids a filter keeps, in order; of AMONG (a column `id` of bytes) if it is given."""
@@ -70,7 +69,7 @@ class Sheet:
         sql = (
             f"SELECT CAST(id AS BLOB) AS id FROM sheet WHERE ({wanted.where}){inside} ORDER BY {self._order}"
         )
-        with self._con.cursor() as con:
+        with self._tables.cursor() as con:
             if among is not None:
                 con.register("among", among)
             table: pa.Table = con.sql(sql, params=list(wanted.values)).to_arrow_table()
@@ -80,10 +79,7 @@ class Sheet:
 
     def rows(self, ids: "Sequence[str]") -> dict[str, dict[str, Any]]:
         """The columns of some rows by id."""
-        with self._con.cursor() as con:
-            result = con.execute(
-                "SELECT * REPLACE (CAST(id AS VARCHAR) AS id) FROM sheet WHERE id IN (SELECT unnest(?::UUID[]))",
-                [list(ids)],
-            )
-            names = [column[0] for column in result.description]
-            return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}
+        return self._tables.by_id(
+            "SELECT * REPLACE (CAST(id AS VARCHAR) AS id) FROM sheet WHERE id IN (SELECT unnest(?::UUID[]))",
+            list(ids),
+        )

@@ -203,8 +203,12 @@ def _ids(reading: "Reading", query: str, params: dict[str, str]) -> set[str]:
     return {str(row[0]) for row in reading.rows(named_sql("tui", query), params)}
 
 
+LOWEST = "00000000-0000-0000-0000-000000000000"
+HIGHEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
 def id_ranges() -> list[tuple[str, str]]:
-    """The ids in four ranges, so that no turn is long."""
-    quarters = ("0123", "4567", "89ab", "cdef")
-    rest, last = "0000000-0000-0000-0000-000000000000", "fffffff-ffff-ffff-ffff-ffffffffffff"
-    return [(quarter[0] + rest, quarter[-1] + last) for quarter in quarters]
+    """The ids in eight ranges, so that no turn is long and none needs much memory."""
+    return [
+        (first + LOWEST[1:], last + HIGHEST[1:]) for first, last in zip("02468ace", "13579bdf", strict=True)
+    ]

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from store.errors import UnknownName
 from store.named_sql import named_sql
 from tui.listing import Column, Line, ManyLines, number
-from tui.message_texts import contents, path_to
+from tui.message_texts import contents, path_to, texts_at
 from tui.query import Filter
 from tui.response_set import Response, ResponseSet
 from tui.sheet import Sheet
-from tui.store_queue import id_ranges
+from tui.store_queue import HIGHEST, LOWEST, id_ranges
 from tui.text_search import TextSearch
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from store.db import Reading, Store
 
 COLUMNS = (
@@ -26,6 +28,9 @@ COLUMNS = (
 )
 
 
+SHEET = "id UUID, responses INTEGER, draws INTEGER, best FLOAT, spread FLOAT, place BIGINT"
+
+
 class StoreSets:
     """The prompts of a store, followed by newer versions only, and the responses of one."""
 
@@ -33,7 +38,7 @@ class StoreSets:
         self._store = store
         self._search = search
         self._lock = threading.Lock()
-        self._sheet = Sheet("id UUID, responses INTEGER, draws INTEGER", "draws DESC, responses DESC, id")
+        self._sheet = Sheet(SHEET, "draws DESC, responses DESC, id")
         self._followed_to = -1
 
     def close(self) -> None:
@@ -55,8 +60,9 @@ class StoreSets:
                 return
             with self._store.read() as reading:
                 if reading.version > self._followed_to:
-                    found = reading.arrow(named_sql("tui", "prompt_changes"), {"after": self._followed_to})
-                    self._sheet.put(found)
+                    touched = reading.arrow(named_sql("tui", "prompts_touched"), {"after": self._followed_to})
+                    if touched.num_rows:
+                        self._sheet.put(_prompt_rows(reading, touched))
                     self._followed_to = reading.version
 
     def _read_all(self) -> None:
@@ -66,21 +72,15 @@ class StoreSets:
         for low, high in id_ranges():
             with self._store.read() as reading:
                 oldest = reading.version if oldest is None else oldest
-                self._sheet.put(reading.arrow(named_sql("tui", "prompt_piece"), {"low": low, "high": high}))
+                self._sheet.put(_prompt_rows(reading, None, low, high))
         self._followed_to = oldest or 0
 
     def _lines(self, ids: Sequence[str]) -> list[Line]:
         rows = self._sheet.rows(ids)
+        places = [row["place"] for row in rows.values() if row["place"] is not None]
         with self._store.read() as reading:
-            found = contents(reading, list(ids), reading.version)
-            scored = {
-                row[0]: row for row in reading.rows(named_sql("tui", "prompt_rewards"), {"ids": list(ids)})
-            }
-        return [
-            _line(rows[one], scored.get(one, (one, None, None)), found[one].content if one in found else "")
-            for one in ids
-            if one in rows
-        ]
+            found = texts_at(reading, places)
+        return [_line(rows[one], found[one].content if one in found else "") for one in ids if one in rows]
 
     def response_set(self, prompt_id: str) -> ResponseSet:
         """A prompt with all its responses."""
@@ -91,7 +91,7 @@ class StoreSets:
             ids = [row["response_id"] for row in rows]
             path = path_to(reading, prompt_id)
             found = contents(reading, [*path, *ids], reading.version)
-            writers = dict(reading.rows(named_sql("tui", "set_writers"), {"ids": ids}))
+            writers = _writers(reading, prompt_id)
             rewards = _by_response(reading, "set_rewards", {"id": prompt_id})
             ratings = _by_response(reading, "set_ratings", {"ids": ids})
         return ResponseSet(
@@ -113,6 +113,28 @@ class StoreSets:
         )
 
 
+def _prompt_rows(
+    reading: "Reading", touched: "pa.Table | None", low: str = LOWEST, high: str = HIGHEST
+) -> "pa.Table":
+    """The rows of the sheet of TOUCHED prompts (a column `id` of bytes), or of a range of ids."""
+    import pyarrow as pa
+
+    none = pa.table({"id": pa.array([], type=pa.binary())})
+    reading.con.register("touched_prompts", none if touched is None else touched)
+    where = {"low": low, "high": high, "is_range": touched is None}
+    return reading.arrow(named_sql("tui", "prompt_rows"), where)
+
+
+def _writers(reading: "Reading", prompt_id: str) -> dict[str, str]:
+    """Whose conversations the responses stand in, by response."""
+    names: dict[str, set[str]] = {}
+    for path, writer in reading.rows(named_sql("tui", "holders"), {"id": prompt_id}):
+        after = path[path.index(prompt_id) + 1 :]
+        if after:
+            names.setdefault(after[0], set()).add(writer)
+    return {one: ", ".join(sorted(found)) for one, found in names.items()}
+
+
 def _by_response(reading: "Reading", query: str, params: dict[str, Any]) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
     for response_id, *rest in reading.rows(named_sql("tui", query), params):
@@ -120,7 +142,6 @@ def _by_response(reading: "Reading", query: str, params: dict[str, Any]) -> dict
     return found
 
 
-def _line(row: dict[str, Any], scored: tuple[str, float | None, float | None], text: str) -> Line:
-    _, best, worst = scored
-    spread = best - worst if best is not None and worst is not None else None
-    return Line(row["id"], (f"{row['responses']:,}", f"{row['draws']:,}", number(best), number(spread), text))
+def _line(row: dict[str, Any], text: str) -> Line:
+    counts = (f"{row['responses']:,}", f"{row['draws']:,}")
+    return Line(row["id"], (*counts, number(row["best"]), number(row["spread"]), text))

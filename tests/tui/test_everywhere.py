@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from store import engines
+from store.engines import Thrift, be_thrifty
+from store.errors import NeedsMemory
 from tui.outside import edit, page
 
 
@@ -150,3 +153,23 @@ def test_a_screenshot_is_saved_where_one_is(fake, driving, looking, tmp_path, mo
     driving(fake, steps)
     (picture,) = tmp_path.glob("review-*.svg")
     assert "question" in picture.read_text()
+
+
+def test_a_question_that_does_not_fit_is_asked_again_with_more_memory(fake, driving, looking):
+    queue, asked = fake.queue, []
+
+    def large_queue():
+        asked.append(engines.memory())
+        if len(asked) == 1:
+            raise NeedsMemory("too large")
+        return queue()
+
+    fake.queue = large_queue
+
+    async def steps(pilot):
+        be_thrifty(Thrift("1MB", 1, 0))
+        await looking.press(pilot, "b")
+        assert "pair 1 of 3" in looking.frame(pilot.app)
+
+    driving(fake, steps)
+    assert asked == ["1MB", engines.MEMORY]
