@@ -1,23 +1,36 @@
-"""A generated store for `review`, and how long its list takes to open, to filter and to page.
+"""How `review` bears a large store: opening, filtering, paging, reading, judging, memory, and a writer beside it.
 
-Run: python benchmarks/bench_review.py PATH [--conversations 1000000]
-The store is made by set-based SQL and kept at PATH, so a second run only measures. Its ids are hashes
-of row numbers, not of the messages, which the list does not mind and `curate verify` would.
+Run: python benchmarks/bench_review.py PATH [--conversations 1000000] [--draws 6000000]
+The store is made by `make_review_store` and kept at PATH, so that a second run only measures. Times are by the
+clock and, in brackets, by the processor; the load of the machine is said, since the clock depends on it.
+The command itself is started in a terminal for the first screen; the rest asks what the screens ask,
+with the memory limits that the command sets itself.
 """
 
 import argparse
+import hashlib
+import os
 import resource
 import statistics
+import subprocess
+import sys
+import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from store.db import Store, Writing
+from bench_votes import Terminal, review_command
+from make_review_store import generate
 
-PIECE = 20_480
-"""Conversations per version: about what a second of ingest writes."""
-ROUNDS = 3
-JUDGE = ("gpt-4", "judge", "openchat-appendix-g", "rating10", "overall")
+from store.db import Store
+from store.engines import Thrift, be_thrifty
+from tui.cli import GROWTH_BYTES, MEMORY, THREADS
+from tui.query import Filter, parse_filter
+from tui.store_browse import StoreBrowse
+from tui.store_data import StoreReview
+
 FILTERS = (
     "",
     "class:GPT4",
@@ -26,133 +39,151 @@ FILTERS = (
     "source:part_b turns>4",
     "verdict:drop",
 )
+PAGE = 60
+PAGES = 100
+SETS = 20
+STARTS = 3
+BESIDE_WRITER_S = 15.0
 
-MESSAGES = """
-SELECT
-    md5(concat(c, '-', d))::UUID AS message_id,
-    if(d = 0, NULL, md5(concat(c, '-', d - 1)))::UUID AS parent_id,
-    if(d % 2 = 0, 'user', 'assistant') AS role,
-    concat('turn ', d, ' of conversation ', c, ': ', repeat(md5(concat(c, d)) || ' ', 1 + (hash(c, d) % 6)::INTEGER))
-        AS content,
-    d::INTEGER AS depth
-FROM range($first::BIGINT, $last::BIGINT) AS numbers(c), range(2 * $rounds::BIGINT) AS depths(d)
-"""
-
-CONVERSATIONS = """
-SELECT
-    md5(concat('c', c))::UUID AS conversation_id,
-    md5(concat(c, '-', 2 * $rounds::BIGINT - 1))::UUID AS leaf_id,
-    list_transform(range(2 * $rounds::BIGINT), lambda d: md5(concat(c, '-', d))::UUID) AS message_ids,
-    md5(if(c % 3 = 0, 'part_a', 'part_b'))::UUID AS source_id,
-    [c] AS record_numbers,
-    c AS line,
-    c AS byte_offset,
-    'sharegpt' AS reader,
-    'g' || c AS external_id,
-    ['gpt-4', 'gpt-3.5-turbo', 'Mixtral-8x7B', ''][1 + (hash(c) % 4)::INTEGER] AS model,
-    0::INTEGER AS occurrence,
-    NULL::VARCHAR AS source_class,
-    NULL::VARCHAR AS language,
-    NULL::VARCHAR AS metadata,
-    NULL::UUID AS derived_from,
-    NULL::VARCHAR AS derived_step
-FROM range($first::BIGINT, $last::BIGINT) AS numbers(c)
-"""
-
-RATINGS = """
-SELECT
-    md5(concat(c, '-', d))::UUID AS response_id,
-    $labeler AS labeler, $kind AS labeler_kind, $template AS template, $scale AS scale, $aspect AS aspect,
-    0::INTEGER AS draw_index,
-    (1 + hash(c, d, 'rating') % 10)::DOUBLE AS value,
-    'short reason' AS explanation,
-    'done' AS state,
-    NULL::UUID AS request_key,
-    '1' AS parser_version,
-    TIMESTAMP '2026-11-01 00:00:00' AS created_at,
-    NULL::VARCHAR AS run_id
-FROM range($first::BIGINT, $last::BIGINT) AS numbers(c), range(1, 2 * $rounds::BIGINT, 2) AS depths(d)
-WHERE hash(c, 'rated') % 10 < 9 OR d < 4
-"""
-
-DECISIONS = """
-SELECT
-    'conversation' AS target_kind,
-    md5(concat('c', c))::UUID AS target_id,
-    if(hash(c, 'verdict') % 20 = 0, 'drop', 'keep') AS verdict,
-    'generated' AS reason,
-    NULL::VARCHAR AS evidence,
-    'filter:generated/1' AS decided_by,
-    TIMESTAMP '2026-11-01 00:00:00' AS decided_at,
-    NULL::VARCHAR AS run_id,
-    'filter' AS decider_kind
-FROM range($first::BIGINT, $last::BIGINT) AS numbers(c)
-WHERE hash(c, 'verdict') % 10 = 0
-"""
+Result = TypeVar("Result")
 
 
-def generate(store: Store, conversations: int) -> None:
-    """Write CONVERSATIONS conversations of three rounds each, nine in ten wholly rated."""
-    with store.write() as writing:
-        writing.append("sources", [_source("part_a"), _source("part_b")])
-        writing.append("source_classes", [_class("GPT4", "gpt-4*"), _class("GPT3", "gpt-3.5*")])
-    for first in range(0, conversations, PIECE):
-        with store.write() as writing:
-            _piece(writing, first, min(conversations, first + PIECE))
+class Clock:
+    """Seconds by the clock and by the processor of jobs."""
+
+    def __init__(self) -> None:
+        self.walls: list[float] = []
+        self.cpus: list[float] = []
+
+    def time(self, job: Callable[[], Result]) -> Result:
+        """Do JOB and note what it took."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = job()
+        self.walls.append(time.perf_counter() - wall)
+        self.cpus.append(time.process_time() - cpu)
+        return result
+
+    def words(self) -> str:
+        """The one job's seconds, or the middle and the 95th percentile of many."""
+        if len(self.walls) == 1:
+            return f"{self.walls[0]:.3f} s ({self.cpus[0]:.3f})"
+        middle = f"median {statistics.median(self.walls):.3f} s ({statistics.median(self.cpus):.3f})"
+        return f"{middle}, 95th percentile {_late(self.walls):.3f} s ({_late(self.cpus):.3f})"
 
 
-def _piece(writing: Writing, first: int, last: int) -> None:
-    span: dict[str, object] = {"first": first, "last": last}
-    rounds = {**span, "rounds": ROUNDS}
-    judge = dict(zip(("labeler", "kind", "template", "scale", "aspect"), JUDGE, strict=True))
-    writing.append_from("messages", MESSAGES, rounds)
-    writing.append_from("conversations", CONVERSATIONS, rounds)
-    writing.append_from("ratings", RATINGS, {**rounds, **judge})
-    writing.append_from("decisions", DECISIONS, span)
+def _late(seconds: list[float]) -> float:
+    return sorted(seconds)[int(0.95 * (len(seconds) - 1))]
 
 
-def _source(name: str) -> dict[str, object]:
-    import hashlib
-    import uuid
-
-    return {
-        "source_id": str(uuid.UUID(hashlib.md5(name.encode()).hexdigest())),
-        "name": name,
-        "reader": "sharegpt",
-        "path": f"{name}.json",
-        "sha256": "0" * 64,
-        "bytes": 0,
-        "settings": "{}",
-        "state": "finished",
-        "records_read": 0,
-        "records_kept": 0,
-        "records_rejected": 0,
-    }
+def _timed(what: str, job: Callable[[], Result]) -> Result:
+    clock = Clock()
+    result = clock.time(job)
+    print(f"{what}: {clock.words()}", flush=True)
+    return result
 
 
-def _class(name: str, pattern: str) -> dict[str, object]:
-    return {"name": name, "condition": name, "weight": 1.0, "patterns": [pattern]}
+def _many(what: str, jobs: list[Callable[[], object]]) -> None:
+    clock = Clock()
+    for job in jobs:
+        clock.time(job)
+    print(f"{what}: {clock.words()}", flush=True)
+
+
+def _memory(when: str) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    now = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    print(f"memory {when}: {now:.0f} MiB, at most {peak:.0f} MiB so far", flush=True)
+
+
+def start(path: Path) -> None:
+    """How long the command takes to say its help and to show its first rows."""
+    command = [*review_command(path, "bench"), "--help"]
+    _many(
+        "review --help",
+        [lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)] * STARTS,
+    )
+    clock = Clock()
+    for _ in range(STARTS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        terminal = clock.time(lambda: _first_screen(path))
+        terminal.kill()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        clock.cpus[-1] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"first screen with rows, from the command line: {clock.words()}", flush=True)
+
+
+def _first_screen(path: Path) -> Terminal:
+    terminal = Terminal(review_command(path, "bench"))
+    terminal.must_show("conversation 0: ")
+    return terminal
 
 
 def measure(path: Path) -> None:
-    """Print how long the parts of the list take, each as a person meets it."""
-    from tui.query import parse_filter
-    from tui.store_data import StoreReview
-
+    """Print how long the parts take, each as a person meets it."""
+    be_thrifty(Thrift(MEMORY, THREADS, GROWTH_BYTES))
     data = StoreReview(Store(path), "bench")
-    _timed("first rows", lambda: (data.refresh(), data.rows(data.select(parse_filter("")).ids[:50])))
-    _timed("whole table", lambda: _drain(data.refresh))
+    browse = StoreBrowse(data)
+    _timed("first rows", lambda: (data.refresh(), data.rows(data.select(Filter()).ids[:50])))
+    _timed("whole table, in the background", lambda: _drain(data.refresh))
+    _memory("with the whole table")
     for text in FILTERS:
         _timed(f"filter {text!r}", lambda text=text: data.select(parse_filter(text)))
-    everything = data.select(parse_filter("")).ids
-    starts = [(number * 7_919_777) % max(1, len(everything) - 60) for number in range(100)]
-    pages = sorted(
-        _seconds(lambda start=start: data.rows(everything[start : start + 60])) for start in starts
+    ids = data.select(Filter()).ids
+    _many(
+        "page of 60 conversations", [lambda at=at: data.rows(ids[at : at + PAGE]) for at in _places(len(ids))]
     )
-    print(f"page of 60: median {statistics.median(pages):.3f} s, 95th percentile {pages[94]:.3f} s")
-    _timed("one conversation", lambda: data.conversation(everything[len(everything) // 2]))
-    _timed("queue of pairs", data.queue)
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    listing = _timed("prompts, for the first time", lambda: browse.prompts(Filter()))
+    _timed("prompts, again", lambda: browse.prompts(Filter()))
+    _many(
+        "page of 60 prompts",
+        [lambda at=at: listing.page(at, at + PAGE) for at in _places(len(listing.keys))],
+    )
+    places = _places(len(listing.keys))[:SETS]
+    _many("a response set", [lambda at=at: browse.response_set(listing.keys[at]) for at in places])
+    _timed("one conversation", lambda: data.conversation(ids[len(ids) // 2]))
+    _timed("one turn of 10 MB", lambda: data.conversation(_uuid("one long turn")))
+    _timed("20,000 turns", lambda: data.conversation(_uuid("many turns")))
+    _memory("after reading")
+    beside_a_writer(path, data, ids)
+    pairs = _timed("queue of pairs", data.queue)
+    _many("a pair to judge", [lambda pair=pair: data.pair_texts(pair) for pair in pairs[:SETS]])
+    _many("its authors", [lambda pair=pair: data.pair_authors(pair) for pair in pairs[:SETS]])
+    _timed("home", browse.home)
+    _memory("at the end")
+    browse.close()
+    data.close()
+
+
+def _places(length: int) -> list[int]:
+    return [(number * 7_919_777) % max(1, length - PAGE) for number in range(PAGES)]
+
+
+def beside_a_writer(path: Path, data: StoreReview, ids: "list[str]") -> None:
+    """Pages while another process writes, and how long its rows take to appear."""
+    program = (
+        "import sys, time; from pathlib import Path; from store.db import Store;"
+        " from make_review_store import write_ratings\n"
+        "until = time.time() + float(sys.argv[2]); n = 0\n"
+        "while time.time() < until:\n"
+        "    with Store(Path(sys.argv[1])).write() as writing: write_ratings(writing, n, n + 20)\n"
+        "    n += 20; time.sleep(0.2)\n"
+    )
+    command = [sys.executable, "-c", program, str(path), str(BESIDE_WRITER_S)]
+    pages, news, done = Clock(), Clock(), threading.Event()
+    with subprocess.Popen(command) as writer:
+        threading.Thread(target=lambda: (writer.wait(), done.set()), daemon=True).start()
+        for at in _places(len(ids)) * 100:
+            if done.is_set():
+                break
+            pages.time(lambda at=at: data.rows(ids[at : at + PAGE]))
+            news.time(lambda: _drain(data.refresh))
+    print(f"beside a writer, page of 60 conversations: {pages.words()}")
+    print(f"beside a writer, taking in what is new: {news.words()}", flush=True)
+
+
+def _uuid(name: str) -> str:
+    return str(uuid.UUID(hashlib.md5(name.encode()).hexdigest()))
 
 
 def _drain(step: Callable[[], str]) -> None:
@@ -160,25 +191,18 @@ def _drain(step: Callable[[], str]) -> None:
         pass
 
 
-def _seconds(job: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    job()
-    return time.perf_counter() - started
-
-
-def _timed(what: str, job: Callable[[], object]) -> None:
-    print(f"{what}: {_seconds(job):.3f} s", flush=True)
-
-
 def main() -> None:
     """Generate the store unless it is there, then measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--conversations", type=int, default=1_000_000)
-    arguments = parser.parse_args()
-    if not arguments.path.exists():
-        _timed("generate", lambda: generate(Store(arguments.path), arguments.conversations))
-    measure(arguments.path)
+    parser.add_argument("--draws", type=int, default=6_000_000)
+    asked = parser.parse_args()
+    if not asked.path.exists():
+        _timed("generate", lambda: generate(Store(asked.path), asked.conversations, asked.draws))
+    print(f"load beside: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    start(asked.path)
+    measure(asked.path)
 
 
 if __name__ == "__main__":

@@ -157,19 +157,28 @@ def test_an_empty_queue_says_so(fake, driving, looking):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_any_sequence_of_keys_leaves_what_a_simple_model_says(fake, driving, looking, seed):
-    """The standing votes are those of the model after random votes, skips and undos."""
+    """The standing votes are those of the model after random votes, skips, undos and redos."""
     chance = random.Random(seed)
-    keys = chance.choices(["1", "3", "5", "s", "enter", "backspace", "u"], k=25)
+    keys = chance.choices(["1", "3", "5", "s", "enter", "backspace", "backspace", "r", "r", "u"], k=40)
     pairs = fake.queue()
     model: list[tuple[int, str]] = []
+    undone: list[tuple[int, str]] = []
     position, is_voted = 0, False
     for key in keys:
-        if key == "backspace" and model:
-            position, is_voted = model.pop()[0], False
+        if key == "backspace":
+            if model:
+                undone.append(model.pop())
+                position, is_voted = undone[-1][0], False
+        elif key == "r":
+            if undone:
+                model.append(undone.pop())
+                is_voted = model[-1][1] != "s"
+                position = model[-1][0] + (not is_voted)
         elif position >= len(pairs):
             continue
         elif key in "135s" and not is_voted:
             model.append((position, key))
+            undone.clear()
             is_voted = key != "s"
             position += key == "s"
         elif key == "enter" and is_voted:
