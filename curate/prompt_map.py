@@ -183,7 +183,7 @@ def embed(folder: Path, texts: list[str]) -> Floats:
 def project(vectors: Floats) -> tuple[Floats, str]:
     """Two dimensions, by UMAP where umap-learn is installed, else by principal components; and which."""
     try:
-        import umap  # type: ignore[import-not-found, unused-ignore]
+        import umap  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         centred = vectors - vectors.mean(axis=0)
         _, strengths, axes = np.linalg.svd(centred, full_matrices=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.query import Filter
     from tui.store_data import StoreReview
 
-MEMORY = "128MB"
+MEMORY = "96MB"
 """What reading the store may use at once; more goes to disk."""
 THREADS = 2
 GROWTH_BYTES = 48_000_000

@@ -196,7 +196,7 @@ class StoreReview:
         with self.reader.read() as reading:
             author_a = _authors(reading, pair.prompt_id, pair.response_a_id)
             author_b = _authors(reading, pair.prompt_id, pair.response_b_id)
-        return PairAuthors(author_a, author_b, self._queue.progress())
+            return PairAuthors(author_a, author_b, self._queue.progress(reading))
 
     def vote(self, vote: Vote) -> None:
         """Store a vote."""

@@ -151,10 +151,9 @@ class StoreQueue:
         is_blind = vote is not None and not pair.was_revealed
         self._standing.take(triple_of(pair), vote.choice.signed_margin if vote and is_blind else None)
 
-    def progress(self) -> str:
+    def progress(self, reading: "Reading") -> str:
         """How the annotator stands, with what others voted meanwhile."""
-        with self._store.read() as reading:
-            self._follow(reading)
+        self._follow(reading)
         return self._standing.words()
 
     def _follow(self, reading: "Reading") -> None:

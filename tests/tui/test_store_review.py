@@ -76,7 +76,7 @@ def test_only_newer_rows_are_taken_in(review, store, store_rows):
     assert data.refresh() == "none"
     assert kept(data, "zebras") == ["two?"]
     store_rows.write_talks(store, [("forum", "gpt-4", [("user", "three?"), ("assistant", "zebras again")])])
-    assert data.refresh() == "some"
+    assert data.refresh() != "none"
     take_in(data)
     assert kept(data, "") == ["one?", "one?", "two?", "three?"]
     assert kept(data, "zebras") == ["two?", "three?"]

@@ -1,7 +1,7 @@
 -- Prompts with two responses or more, or with draws of a policy: those of one range of ids, or those of the table
 -- touched_prompts; with the place of their text, and the best and the worst reward by the model that scored most.
-WITH answers AS (
-    SELECT parent_id AS prompt_id, count(*)::INTEGER AS responses
+WITH answers AS MATERIALIZED (
+    SELECT parent_id AS prompt_id, count(*)::INTEGER AS responses, bit_xor(hash(message_id)) AS which
     FROM messages
     WHERE role = 'assistant' AND parent_id BETWEEN $low::UUID AND $high::UUID
         AND ($is_range OR parent_id IN (SELECT CAST(id AS UUID) FROM touched_prompts))
@@ -26,7 +26,8 @@ scored AS MATERIALIZED (
         prompt_id,
         reward_model,
         count(*) AS n,
-        count(*) = len(list_distinct(list(response_id))) AND bool_and(state = 'done') AS is_plain,
+        bit_xor(hash(response_id)) AS which,
+        bool_and(state = 'done') AS is_done,
         min(value) AS worst,
         max(value) AS best
     FROM rewards
@@ -34,7 +35,15 @@ scored AS MATERIALIZED (
         AND ($is_range OR prompt_id IN (SELECT CAST(id AS UUID) FROM touched_prompts))
     GROUP BY prompt_id, reward_model, revision
 ),
--- Where a response has several numbers by one model, the latest counts.
+-- Prompts where some model scored not exactly every response once.
+uneven AS MATERIALIZED (
+    SELECT DISTINCT scored.prompt_id
+    FROM scored
+    LEFT JOIN answers
+        ON answers.prompt_id = scored.prompt_id
+    WHERE NOT coalesce(scored.is_done AND scored.n = answers.responses AND scored.which = answers.which, FALSE)
+),
+-- There the latest number of a response by one model counts.
 replaced AS (
     SELECT prompt_id, reward_model, count(*) AS n, min(value) AS worst, max(value) AS best
     FROM (
@@ -45,7 +54,7 @@ replaced AS (
             arg_max_null(state, version * 1048576 + seq) AS state
         FROM rewards
         WHERE prompt_id BETWEEN $low::UUID AND $high::UUID
-            AND prompt_id IN (SELECT prompt_id FROM scored WHERE NOT is_plain)
+            AND prompt_id IN (SELECT prompt_id FROM uneven)
         GROUP BY prompt_id, reward_model, revision, response_id
     )
     WHERE state = 'done'
@@ -54,7 +63,7 @@ replaced AS (
 models AS (
     SELECT prompt_id, reward_model, sum(n) AS n, min(worst) AS worst, max(best) AS best
     FROM scored
-    WHERE prompt_id NOT IN (SELECT prompt_id FROM scored WHERE NOT is_plain)
+    WHERE prompt_id NOT IN (SELECT prompt_id FROM uneven)
     GROUP BY prompt_id, reward_model
     UNION ALL
     SELECT *

@@ -52,6 +52,8 @@ class JudgeScreen(DeskScreen):
         self.state: State = "loading"
         self._judging: Judging | None = None
         self._texts: PairTexts | None = None
+        self._ahead: PairArrived | None = None
+        """The pair after this one, if it has been read."""
         self._prompt = Transcript(id="prompt")
         self._answer_a = Transcript(id="answer-a")
         self._answer_b = Transcript(id="answer-b")
@@ -114,8 +116,11 @@ class JudgeScreen(DeskScreen):
             return
         self.state = "loading"
         self._show_verdict()
-        pair = self.judging.pair
-        self.desk.read(self, partial(self.data.pair_texts, pair), partial(PairArrived, pair), "pair")
+        pair, ahead = self.judging.pair, self._ahead
+        if ahead is not None and ahead.pair.comparison_id == pair.comparison_id:
+            self._show(pair, ahead.texts)
+        else:
+            self._read_pair(pair, "pair")
 
     def _end(self, words: str) -> None:
         self.state = "finished"
@@ -129,18 +134,32 @@ class JudgeScreen(DeskScreen):
     @on(PairArrived)
     def show_pair(self, event: PairArrived) -> None:
         """Show a pair; the clock starts."""
-        if self.state != "loading" or not self._is_here(event.pair):
-            return
-        self._texts = event.texts
+        if not self._is_here(event.pair):
+            self._ahead = event
+        elif self.state == "loading":
+            self._show(event.pair, event.texts)
+
+    def _show(self, pair: BlindPair, texts: PairTexts) -> None:
+        self._texts = texts
         self.state = "voted" if self.judging.vote else "judging"
-        self._prompt.show_blocks([_prompt_block(turn) for turn in event.texts.prompt])
-        self._answer_a.show_blocks([Block("A", event.texts.text_a or "(empty)", "user")])
-        self._answer_b.show_blocks([Block("B", event.texts.text_b or "(empty)", "user")])
+        self._prompt.show_blocks([_prompt_block(turn) for turn in texts.prompt])
+        self._answer_a.show_blocks([Block("A", texts.text_a or "(empty)", "user")])
+        self._answer_b.show_blocks([Block("B", texts.text_b or "(empty)", "user")])
         self._answer_a.focus()
         self._started = time.monotonic()
         self._show_verdict()
         if self._is_saved:
-            self._reveal(event.pair)
+            self._reveal(pair)
+        self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Read the next pair while this one is judged."""
+        after = self.judging.pairs[self.judging.position + 1 : self.judging.position + 2]
+        for pair in after:
+            self._read_pair(pair, "ahead")
+
+    def _read_pair(self, pair: BlindPair, group: str) -> None:
+        self.desk.read(self, partial(self.data.pair_texts, pair), partial(PairArrived, pair), group)
 
     def _is_here(self, pair: BlindPair) -> bool:
         """Whether PAIR is on the desk."""
