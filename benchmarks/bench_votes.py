@@ -120,7 +120,7 @@ def in_terminal(path: Path, votes: int) -> int:
     terminal.press("b")
     terminal.must_show("pair 1 of")
     terminal.must_show(MARK)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), _cpu_of(terminal.process.pid)
     for number in range(1, votes + 1):
         terminal.press("1")
         while not terminal.wait_for(f" {number} voted", AGAIN_S):
@@ -129,12 +129,22 @@ def in_terminal(path: Path, votes: int) -> int:
         terminal.press("\r")
         terminal.must_show(f"pair {number + 1} of")
         terminal.must_show(MARK)
-    _say("in a terminal", votes, time.perf_counter() - started)
+    elapsed = time.perf_counter() - started
+    _say("in a terminal", votes, elapsed, _cpu_of(terminal.process.pid) - cpu)
     terminal.kill()
     with Store(path).write() as writing:
         found = writing.rows("SELECT count(*) FROM main.comparisons WHERE labeler = 'terminal'")[0][0]
     print(f"killed after {votes} votes: {found} found", flush=True)
     return int(found)
+
+
+def _cpu_of(pid: int) -> float:
+    """Seconds that a process has used so far, where the system says so."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def through_pilot(path: Path, votes: int) -> None:
