@@ -39,15 +39,22 @@ def is_shared(prompt_id: str, share: float) -> bool:
 
 
 def pairs_of_sets(
-    sets: Mapping[str, Sequence[str]], annotator: str, settings: QueueSettings, by_others: Collection[str]
+    sets: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    annotator: str,
+    settings: QueueSettings,
+    by_others: Collection[str],
 ) -> list[BlindPair]:
-    """A pair of each prompt in this annotator's order; BY_OTHERS are prompts that somebody else has judged."""
+    """A pair of each prompt in this annotator's order; BY_OTHERS are prompts that somebody else has judged.
+
+    SETS has for each prompt the responses drawn for this annotator, and those drawn for everybody.
+    """
     pairs = []
     for prompt_id in in_queue_order(list(sets), annotator):
         shared = settings.double is not None and is_shared(prompt_id, settings.double)
         if settings.double is None or shared or prompt_id not in by_others:
             chooser = "everybody" if shared else annotator
-            pairs.append(pair_of(prompt_id, sets[prompt_id], annotator, settings.protocol, chooser=chooser))
+            responses = sets[prompt_id][1 if shared else 0]
+            pairs.append(pair_of(prompt_id, responses, annotator, settings.protocol, chooser=chooser))
     return pairs
 
 
@@ -62,6 +69,8 @@ def pairs_of_triples(found: Iterable[Triple], annotator: str, protocol: JudgingP
 
 def with_known(pairs: Sequence[BlindPair], known: Sequence[BlindPair], annotator: str) -> list[BlindPair]:
     """PAIRS with the KNOWN ones mixed in, one among every ten, at places that are drawn."""
+    if not known:
+        return list(pairs)
     ids = {pair.comparison_id for pair in known}
     rest = [pair for pair in pairs if pair.comparison_id not in ids]
     mixed: list[BlindPair] = []

@@ -47,10 +47,14 @@ class StoreQueue:
             skipped = _ids(reading, "skipped_pairs", {"annotator": self._annotator})
             revealed = _ids(reading, "revealed_pairs", {"annotator": self._annotator, "scale": self._scale})
         self._pairs = with_known(pairs, known, self._annotator)
+        left = [pair for pair in self._pairs if self._key(pair) not in self._judged]
+        if not skipped and not revealed:
+            return left
+        ids = [pair.comparison_id for pair in left]
         return [
-            replace(pair, was_revealed=pair.comparison_id in revealed)
-            for pair in self._pairs
-            if pair.comparison_id not in skipped and self._key(pair) not in self._judged
+            replace(pair, was_revealed=one in revealed)
+            for pair, one in zip(left, ids, strict=True)
+            if one not in skipped
         ]
 
     def judged(self) -> History[Act]:
@@ -111,16 +115,18 @@ class StoreQueue:
         return pairs_of_triples(found, self._annotator, self._settings.protocol)
 
     def _random(self) -> list[BlindPair]:
-        sets: dict[str, list[str]] = {}
-        for low, high in id_ranges():
-            with self._store.read() as reading:
-                found = reading.rows(named_sql("tui", "prompts_to_judge"), {"low": low, "high": high})
-            sets.update((str(prompt_id), responses) for prompt_id, responses in found)
         who = {"annotator": self._annotator, "scale": self._scale}
         with self._store.read() as reading:
             judged = _ids(reading, "judged_prompts", who)
             others = _ids(reading, "judged_by_others", who)
-        sets = {prompt_id: responses for prompt_id, responses in sets.items() if prompt_id not in judged}
+        sets: dict[str, tuple[list[str], list[str]]] = {}
+        for low, high in id_ranges():
+            where = {"low": low, "high": high, "annotator": self._annotator}
+            with self._store.read() as reading:
+                found = reading.rows(named_sql("tui", "prompts_to_judge"), where)
+            sets.update(
+                (prompt_id, (own, shared)) for prompt_id, own, shared in found if prompt_id not in judged
+            )
         return pairs_of_sets(sets, self._annotator, self._settings, others)
 
     def _known(self, reading: "Reading") -> list[BlindPair]:
