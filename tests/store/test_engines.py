@@ -8,7 +8,7 @@ from store.db import Store
 from store.engines import Thrift, be_thrifty
 from store.errors import NeedsMemory
 
-SPILLING = "SELECT count(*) FROM (SELECT repeat(md5(range::VARCHAR), 5) AS m FROM range(200_000) ORDER BY m)"
+SPILLING = "SELECT count(*) FROM (SELECT repeat(md5(range::VARCHAR), 12) AS m FROM range(200_000) ORDER BY m)"
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +19,15 @@ def without_thrift() -> Iterator[None]:
     be_thrifty(None)
 
 
-def test_an_instance_that_spilled_for_one_store_is_not_used_for_another(tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("PREFERABLY_MEMORY", "30MB")
+def test_an_instance_that_spilled_for_one_store_is_not_used_for_another(tmp_path: Path):
+    be_thrifty(Thrift("64MB", 1, 2**60))
     for name in ("one", "two", "one"):
         store = Store(tmp_path / f"{name}.duckdb")
         with store.write() as writing:
             assert writing.rows(SPILLING) == [(200_000,)]
-            assert writing.rows("SELECT current_setting('temp_directory')")[0][0].endswith(
-                f"{name}.duckdb.d/spill"
-            )
+            (spill,) = writing.rows("SELECT current_setting('temp_directory')")[0]
+        assert spill == str(tmp_path / f"{name}.duckdb.d" / "spill")
+        assert Path(spill).exists(), "nothing was spilled, so that nothing was tried"
 
 
 def test_a_thrifty_process_closes_an_instance_that_has_grown_and_keeps_one_that_has_not(tmp_path: Path):
