@@ -229,7 +229,7 @@ def taken(trainer: Any) -> Iterator[tuple[float, int]]:
     wait = waiting()
     while True:
         micro_batches, total = trainer.get_batch_samples(batches, 1, trainer.args.device)
-        n_tokens = sum(int(inputs["attention_mask"].sum()) for inputs in micro_batches)
+        n_tokens = sum(tokens_of(inputs) for inputs in micro_batches)
         wait()
         started = time.perf_counter()
         for inputs in micro_batches:
@@ -238,6 +238,11 @@ def taken(trainer: Any) -> Iterator[tuple[float, int]]:
         optimizer.zero_grad()
         wait()
         yield time.perf_counter() - started, n_tokens
+
+
+def tokens_of(inputs: dict[str, Any]) -> int:
+    """Tokens of a batch, padding left out; packed rows come without padding."""
+    return int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else inputs["input_ids"].numel()
 
 
 def waiting() -> Callable[[], None]:

@@ -58,6 +58,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
             ("bench_rewards", ["--responses", "40", "--rounds", "1"]),
             ("bench_sample", ["--server", "stand-in", "--prompts", "8", "--rounds", "1"]),
             ("bench_crlft", ["--steps", "2"]),
+            ("bench_rows", [*corpus, "--factor", "1", "--rounds", "2", "--steps", "2"]),
             ("bench_trainers", ["--size", "tiny", "--steps", "1", "--batch", "2", "--length", "64"]),
         ]
     return [
@@ -73,6 +74,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
         ("bench_rewards", []),
         ("bench_sample", []),
         ("bench_crlft", []),
+        ("bench_rows", corpus),
         *([("bench_trainers", ["--size", "1b"])] if shutil.which("nvidia-smi") else []),
     ]
 

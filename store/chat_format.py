@@ -98,6 +98,12 @@ def control_tokens_in(text: str, tokens: tuple[str, ...]) -> list[str]:
     return sorted(set(_control_pattern(tokens).findall(text))) if tokens else []
 
 
+def last_control_token(text: str, tokens: tuple[str, ...]) -> int | None:
+    """Where the last of TOKENS in TEXT begins, None if none is there."""
+    found = [one.start() for one in _control_pattern(tokens).finditer(text)] if tokens else []
+    return found[-1] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
     """A tokenizer and a template: together they decide which tokens a conversation is."""
@@ -203,6 +209,10 @@ class ChatFormat:
         )
         for one, ids, offsets in zip(rendered, batch["input_ids"], batch["offset_mapping"], strict=True):
             yield _encoded(ids, offsets, one.spans)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of tokens, control tokens included, as it is."""
+        return str(self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False))
 
     def encode_prompts(
         self, prompts: Sequence[Sequence[Turn]], condition: str | None = None

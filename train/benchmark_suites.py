@@ -52,6 +52,9 @@ SUITES = {
         Suite(
             "camels",
             "Camels, table 3 and appendix E",
+            # As scripts/eval/*.sh of open-instruct's first release call it: gsm.sh --n_shot 8 (200 questions),
+            # bbh.sh with the three worked examples of a task's prompt (40 questions a task), tydiqa.sh --n_shot 1
+            # with the passage given (100 questions a language), codex_humaneval.sh with 20 samples at 0.8.
             {"mmlu": 0, "gsm8k": 8, "bbh": 3, "tydiqa": 1, "codex_eval": 0},
         ),
         Suite("agieval", "OpenChat, table 1 (AGIEval, English multiple choice)", {"agieval": 0}),

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import compress, groupby, repeat
+from operator import ne
 
-from store.chat_format import ChatFormat, Encoded, Rendered, control_tokens_in
+from store.chat_format import ChatFormat, Encoded, Rendered, control_tokens_in, last_control_token
 from train.file_rows import FileRow
 from train.promise import Promise
 from train.promise_faults import (
@@ -70,7 +71,7 @@ class Rules:
         return self._prompts[condition]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sight:
     """A row as the trainer sees it; parts are None where they could not be made or do not apply."""
 
@@ -79,18 +80,24 @@ class Sight:
     rendered: Rendered | None = None
     encoded: Encoded | None = None
 
+    @cached_property
     def trained_runs(self) -> list[tuple[int, int]]:
         """The stretches (start, end) of tokens that are trained on."""
         if self.tokens is None:
             return []
         runs: list[tuple[int, int]] = []
         position = 0
-        for is_trained, part in groupby(label != IGNORED for label in self.tokens.labels):
+        for is_trained, part in groupby(_is_trained(self.tokens)):
             length = len(list(part))
             if is_trained:
                 runs.append((position, position + length))
             position += length
         return runs
+
+
+def _is_trained(tokens: Supervised) -> Iterator[bool]:
+    """Token by token, without a step of Python for each: rows are looked at while a trainer waits for them."""
+    return map(ne, tokens.labels, repeat(IGNORED))
 
 
 Check = Callable[[Sight, Rules], Iterable[str]]
@@ -140,7 +147,7 @@ def check_turn_weights(sight: Sight, _rules: Rules) -> Iterator[str]:
 
 
 def _weight_values(weights: Iterable[float]) -> Iterator[str]:
-    values = list(weights)
+    values = set(weights)
     if not all(math.isfinite(weight) for weight in values):
         yield "weight not finite"
     if any(weight < 0 for weight in values):
@@ -160,8 +167,7 @@ def check_token_weights(sight: Sight, _rules: Rules) -> Iterator[str]:
     if tokens is None:
         return
     yield from _weight_values(tokens.loss_weights)
-    pairs = zip(tokens.labels, tokens.loss_weights, strict=False)
-    if any((label != IGNORED) != (weight != 0) for label, weight in pairs):
+    if any(map(ne, _is_trained(tokens), map(bool, tokens.loss_weights))):
         yield "weights and labels disagree"
 
 
@@ -170,10 +176,10 @@ def check_labels(sight: Sight, _rules: Rules) -> Iterator[str]:
     tokens = sight.tokens
     if tokens is None:
         return
-    if all(label == IGNORED for label in tokens.labels):
+    if tokens.n_trained == 0:
         yield "nothing trained on"
-    pairs = zip(tokens.input_ids, tokens.labels, strict=False)
-    if any(label not in (IGNORED, token) for token, label in pairs):
+    others = compress(tokens.labels, map(ne, tokens.labels, tokens.input_ids))
+    if not {IGNORED}.issuperset(others):
         yield "labels shifted against the tokens"
 
 
@@ -202,7 +208,7 @@ def check_ends(sight: Sight, rules: Rules) -> Iterator[str]:
     if sight.tokens is None or rules.chat is None:
         return
     ids, end_of_turn = sight.tokens.input_ids, rules.chat.end_of_turn_id
-    for _, end in sight.trained_runs():
+    for _, end in sight.trained_runs:
         if ids[end - 1] == end_of_turn:
             continue
         if end < len(ids) and ids[end] == end_of_turn:
@@ -217,7 +223,7 @@ def check_starts(sight: Sight, rules: Rules) -> Iterator[str]:
         return
     ids, end_of_turn = sight.tokens.input_ids, rules.chat.end_of_turn_id
     prompt = rules.generation_prompt(rules.chat, sight.row.condition)
-    for start, end in sight.trained_runs():
+    for start, end in sight.trained_runs:
         if _ends_with(ids, start, prompt):
             if end_of_turn in ids[start : end - 1]:
                 yield "context trained on"
@@ -240,9 +246,7 @@ def check_spans(sight: Sight, rules: Rules) -> Iterator[str]:
         yield "answers not marked for training"
         return
     for answer, (start, end) in zip(answers, sight.encoded.spans, strict=True):
-        text = rules.chat.tokenizer.decode(
-            sight.encoded.input_ids[start:end], clean_up_tokenization_spaces=False
-        )
+        text = rules.chat.decode(sight.encoded.input_ids[start:end])
         if text.removeprefix(" ") != answer.removeprefix(" ") + rules.chat.template.end_of_turn:
             yield "trained text differs from the answer"
 
@@ -251,10 +255,30 @@ def check_prefix(sight: Sight, rules: Rules) -> Iterator[str]:
     """The tokens of the prompt are the first tokens of prompt and answer: training is as inference will be."""
     if sight.encoded is None or rules.chat is None or sight.row.turns is None or not sight.encoded.spans:
         return
-    prompt = rules.chat.encode_prompts([sight.row.turns[:-1]], sight.row.condition)[0]
-    start = sight.encoded.spans[-1][0]
-    if not sight.encoded.is_aligned or sight.encoded.input_ids[:start] != prompt:
+    prompt = rules.chat.render(sight.row.turns[:-1], sight.row.condition, is_prompt=True)
+    before = sight.encoded.input_ids[: sight.encoded.spans[-1][0]]
+    if not sight.encoded.is_aligned or not (
+        _ends_like(before, prompt, sight, rules) or _tokens_of(rules.chat, prompt.text) == before
+    ):
         yield "prompt not a prefix of prompt and answer"
+
+
+def _ends_like(before: list[int], prompt: Rendered, sight: Sight, rules: Rules) -> bool:
+    """Whether the prompt's text begins the row's, and its tokens from the last control token on are the same.
+
+    A control token parts a text for the tokenizer, so what stands before it cannot differ then, and is not
+    tokenised twice.
+    """
+    assert rules.chat is not None
+    assert sight.rendered is not None
+    if not sight.rendered.text.startswith(prompt.text):
+        return False
+    last = last_control_token(prompt.text, rules.control_tokens)
+    return last is not None and _ends_with(before, len(before), _tokens_of(rules.chat, prompt.text[last:]))
+
+
+def _tokens_of(chat: ChatFormat, text: str) -> list[int]:
+    return next(chat.encode([Rendered(text, ())])).input_ids
 
 
 ROW_CHECKS: tuple[Check, ...] = (

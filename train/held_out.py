@@ -66,5 +66,5 @@ def prompts_in_turns(turns: "tuple[Turn, ...]") -> Iterator[bytes]:
 def prompts_in_tokens(sight: "Sight") -> Iterator[Tokens]:
     """What comes before each stretch that is trained on."""
     if sight.tokens is not None:
-        for start, _ in sight.trained_runs():
+        for start, _ in sight.trained_runs:
             yield tuple(sight.tokens.input_ids[:start])

@@ -59,7 +59,7 @@ def _answer(sight: "Sight", rules: "Rules") -> str | None:
     """The last answer's text, from the tokens that are trained on where there is no other."""
     if sight.row.turns:
         return sight.row.turns[-1][1].strip()
-    runs = sight.trained_runs()
+    runs = sight.trained_runs
     if sight.tokens is None or rules.chat is None or not runs:
         return None
     start, end = runs[-1]
@@ -106,7 +106,7 @@ def check_trained_answers(sight: "Sight", rules: "Rules") -> Iterator[str]:
             yield "refusal trained on"
         if promise.trains_last and any(weight for _, weight in answers[:-1]):
             yield "earlier answer trained on"
-    elif promise.trains_last and row.pieces is None and len(sight.trained_runs()) > 1:
+    elif promise.trains_last and row.pieces is None and len(sight.trained_runs) > 1:
         yield "earlier answer trained on"
 
 

@@ -77,7 +77,7 @@ class SetLook:
     def _add_answers(self, sight: "Sight", rules: "Rules") -> None:
         missing = [one for one in untrained_answers(sight, rules) if rules.promise.wants(one)]
         self.untrained += bool(missing)
-        self.of_many_answers += bool(missing) or len(sight.trained_runs()) > 1
+        self.of_many_answers += bool(missing) or len(sight.trained_runs) > 1
 
     def repeated(self) -> int:
         """Rows that say what an earlier one says."""

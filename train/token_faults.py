@@ -84,7 +84,7 @@ def _words(sight: "Sight", rules: "Rules") -> Iterator[str]:
     if wording is None:
         return
     starts, before = set(starts_of(sight)), 0
-    for start, end in sight.trained_runs():
+    for start, end in sight.trained_runs:
         begun = max(place for place in starts if place <= start)
         is_first = begun >= before
         text = _decode(chat, sight.tokens.input_ids[begun if is_first else before : start])

@@ -341,3 +341,35 @@ def test_the_view_is_plain_where_there_is_no_terminal(exported: Path) -> None:
     assert "▶ trained" in result.stdout
     assert "\x1b[" not in result.stdout
     assert "✓ no faults" in result.stdout
+
+
+@pytest.mark.parametrize(("opening", "faults"), [("A:\n\n", 1), ("A:\n", 0)])
+def test_a_prompt_that_is_other_tokens_without_its_answer_is_found(
+    opening: str, faults: int, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=260, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(["\n\n"] * 9, trainer)  # two line breaks are one token where nothing follows
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'user' %}{{ 'Q:' + m['content'] }}{% else %}{{ "
+        f"{opening!r}"
+        " }}{% generation %}{{ m['content'] + eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ "
+        f"{opening!r}"
+        " }}{% endif %}"
+    )
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    rows = [{"messages": [{"role": role, "content": content} for role, content in TURNS]}]
+    (tmp_path / "rows.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    settings = CheckSettings(tokenizer=str(tmp_path / "tokenizer"), template="own")
+    report = check_export(tmp_path / "rows.jsonl", settings)
+    assert report.faults["prompt not a prefix of prompt and answer"] == faults

@@ -120,7 +120,7 @@ def test_the_loss_is_on_the_response_alone_and_a_row_leads_back_to_the_draw(
     export(ranked_store, tmp_path / "out", tokenizer_dir, "tokenized")
     report = check_export(tmp_path / "out", CheckSettings(show=3))
     assert report.faults == {}
-    assert all(len(sight.trained_runs()) == 1 for sight in report.shown)
+    assert all(len(sight.trained_runs) == 1 for sight in report.shown)
     found = trace(ranked_store, f"{tmp_path / 'out'}:0")
     assert [draw["policy"] for draw in found.samples] == ["sft"]
     assert len(found.rewards) == 1

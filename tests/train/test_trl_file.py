@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("trl", reason="training needs the extra train")
 
 from train.file_rows import Export, open_export
-from train.launch import environment
+from train.launch import command_of, environment
 from train.loss_plot import loss_plot
 from train.run_settings import RunSettings
 from train.trl_file import COMMANDS, reason_against, write_trl_file
@@ -100,14 +101,17 @@ def test_runs_that_trl_alone_cannot_do_say_why(trained: Path, model_dir: Path, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "layout"), [("sft", "messages"), ("rm", "pairs")])
+@pytest.mark.parametrize(
+    ("recipe", "layout"), [case for case in CASES if case[0] != "pm"]
+)  # pm's file is rsft's
 def test_trl_alone_runs_the_file(recipe: str, layout: str, trained: Path, tmp_path: Path) -> None:
     export = export_of(tmp_path / "data", layout)
-    settings = RunSettings("", str(trained), recipe, template="tulu", steps=1, batch_size=2, accumulation=1)
+    template = "own" if recipe in ("dpo", "kto") else "tulu"
+    settings = RunSettings("", str(trained), recipe, template=template, steps=1, batch_size=2, accumulation=1)
     assert write_trl_file(settings, export, tmp_path) is None
     done = subprocess.run(
         [
-            *(sys.executable, "-P", "-m", f"trl.scripts.{COMMANDS[recipe]}"),
+            *(sys.executable, "-P", "-c", "from trl.cli import main; main()", COMMANDS[recipe]),
             *("--config", str(tmp_path / "trl.yaml"), "--use_cpu", "--bf16", "false"),
         ],
         env={**environment(), "HF_HOME": str(tmp_path / "hub")},
@@ -117,6 +121,22 @@ def test_trl_alone_runs_the_file(recipe: str, layout: str, trained: Path, tmp_pa
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert list((tmp_path / "trl").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["zero2", "zero3", "fsdp1", "fsdp2", "multi_gpu"])
+def test_accelerate_reads_our_command_with_a_settings_file_of_trl_s(name: str, tmp_path: Path) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    path = str(files("trl.accelerate_configs") / f"{name}.yaml")
+    command = command_of(RunSettings("", "", "dpo", processes=2, accelerate=path), tmp_path)
+    after = command.index("accelerate.commands.launch") + 1
+    parsed = launch_command_parser().parse_args(command[after:])
+    assert (parsed.config_file, parsed.num_processes, parsed.module) == (path, 2, True)
+    assert parsed.training_script == "train.trainers.dpo"
+    settings = load_config_from_file(parsed.config_file)
+    assert bool(settings.deepspeed_config) == name.startswith("zero")
+    assert bool(settings.fsdp_config) == name.startswith("fsdp")
 
 
 def test_the_loss_is_drawn_once_there_are_two_points(tmp_path: Path) -> None:
