@@ -19,8 +19,9 @@ bench: ## our figures beside the peers', in one run
 help-texts: ## write the command help in the docs anew
 	.venv/bin/cog -r -I scripts docs/commands.md docs/store.md
 
-golden: ## write the golden files anew; the diff is the review
+golden: ## write the golden files and the docs' pictures anew; the diff is the review
 	.venv/bin/python -m pytest -m "not slow" --rewrite-golden
+	.venv/bin/python -m pytest tests/tui/gallery/test_looks.py --rewrite-golden
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-vllm .venv-readers demo papers dist

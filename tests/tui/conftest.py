@@ -483,13 +483,13 @@ def drive(
     return app
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def driving() -> Callable[..., WatchedApp]:
     """`drive`, which runs the app and does steps in it."""
     return drive
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def looking() -> SimpleNamespace:
     """What tests need to look at a running app and to press its keys."""
     return SimpleNamespace(frame=frame, strips=strips, press=press, settle=settle)
@@ -620,7 +620,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def store_rows() -> SimpleNamespace:
     """What the store of `store` was written with, and how to write more."""
     return SimpleNamespace(write_talks=write_talks, rating_row=rating_row, talks=TALKS)

@@ -111,7 +111,7 @@ class PagedList(ScrollView, Generic[Row], can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the window."""
         position = int(self.scroll_offset.y) + y
-        width = self.size.width
+        width = self.scrollable_content_region.width
         style = self.rich_style
         if position >= len(self.ids):
             return Strip.blank(width, style)
