@@ -21,10 +21,10 @@ MAX_TOKENS = 60
 def show(sight: Sight, tokenizer: Any | None) -> Iterator[tuple[str, bool]]:
     """Lines of a row, each with whether it is trained on."""
     row, tokens = sight.row, sight.tokens
-    yield "  ".join(_heading(row)), False
+    yield visible("  ".join(_heading(row))), False
     if tokens is None:
         for role, content in row.turns or ():
-            yield f"  {role}: {visible(content)[:200]}", False
+            yield f"  {visible(role)}: {visible(content)[:200]}", False
         return
     for start, end, is_trained, weight, ids in stretches_of(tokens):
         mark, word = (TRAINED, "trained") if is_trained else (CONTEXT, "context")
