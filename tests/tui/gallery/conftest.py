@@ -18,6 +18,7 @@ Spice = Callable[[str], str]
 """What is done to every text of the store that data or a model could have brought."""
 
 REVERSE = "How do I reverse a list in Python?"
+CLEANED = "Write a loop from the last index that appends every element to an empty list."
 REVERSED = (
     "Use `reversed(items)` to walk through it backwards, or `items[::-1]` for a new list.",
     "Write a loop that starts at the last index and appends every element to an empty list.",
@@ -76,9 +77,11 @@ class Stop:
 
 
 TOUR = (
-    Stop("conversations", (), "6 conversations"),
+    Stop("conversations", (), "7 conversations"),
     Stop("conversation", ("enter",), "1 of 6"),
-    Stop("conversations-filtered", ("escape", "slash"), "5 of 6 conversations", "-rating<3"),
+    Stop("cleaning", ("escape", "end", "enter", "c"), "✎ changed"),
+    Stop("cleaning-lines", ("c",), "after"),
+    Stop("conversations-filtered", ("escape", "escape", "slash"), "5 of 7 conversations", "-rating<3"),
     Stop("go", ("g",), "Go to"),
     Stop("home", ("h",), "reward model"),
     Stop("prompts", ("g", "p"), "3 prompts"),
@@ -90,6 +93,8 @@ TOUR = (
     Stop("decisions", ("escape", "g", "d"), "4 by 3 reasons"),
     Stop("rule", ("enter",), "Bring back"),
     Stop("evidence", ("e",), "evidence"),
+    Stop("flags", ("escape", "g", "w"), "1 to be looked at"),
+    Stop("bookmarks", ("escape", "g", "k"), "Everyone's"),
     Stop("rejects", ("escape", "g", "r"), "Rejects · 2"),
     Stop("reject", ("enter",), "excerpt"),
     Stop("exports", ("escape", "g", "x"), "Exports · 1"),
@@ -124,6 +129,9 @@ def fill(store: Store, spice: Spice, talks: Callable[..., list[str]]) -> None:
     ]
     ids = talks(store, world)
     with store.write() as writing:
+        _cleaned(writing, spice, ids[1])
+        _flag(writing, spice, ids[0])
+        _bookmarks(writing, spice, ids)
         _classes(writing, spice)
         _ratings(writing, spice)
         _draws(writing, spice)
@@ -132,6 +140,73 @@ def fill(store: Store, spice: Spice, talks: Callable[..., list[str]]) -> None:
         _decisions(writing, spice, ids)
         _rejects(writing, spice)
         _runs(writing, spice)
+
+
+def _cleaned(writing: Writing, spice: Spice, origin: str) -> None:
+    """The second conversation as a step of cleaning left it."""
+    asked, answer = ("user", spice(REVERSE)), ("assistant", spice(CLEANED))
+    path = [message_id(asked), message_id(asked, answer)]
+    row = {"message_id": path[1], "parent_id": path[0], "role": "assistant", "content": answer[1], "depth": 1}
+    writing.append("messages", [row])
+    writing.append(
+        "conversations",
+        [
+            {
+                "conversation_id": "00000000-0000-0000-0000-00000000c1ea",
+                "leaf_id": path[1],
+                "message_ids": path,
+                "source_id": uuid_text(digest_of("s1", spice("sharegpt"))),
+                "record_numbers": [1],
+                "line": 1,
+                "byte_offset": 1,
+                "reader": "sharegpt",
+                "external_id": spice("e1"),
+                "model": spice("gpt-3.5-turbo"),
+                "occurrence": 0,
+                "derived_from": origin,
+                "derived_step": spice("tags"),
+            }
+        ],
+    )
+
+
+def _flag(writing: Writing, spice: Spice, target: str) -> None:
+    found = {"benchmark": spice("humaneval"), "item": "7", "method": "words", "score": 0.9, "position": 2}
+    writing.append(
+        "decisions",
+        [
+            {
+                "target_kind": "conversation",
+                "target_id": target,
+                "verdict": "undecided",
+                "reason": spice("contaminated"),
+                "evidence": json.dumps({**found, "found": "reversed(items)"}),
+                "decided_by": "decontaminate:words/1",
+                "decided_at": WHEN,
+                "decider_kind": "filter",
+            }
+        ],
+    )
+
+
+def _bookmarks(writing: Writing, spice: Spice, ids: list[str]) -> None:
+    writing.append(
+        "marks",
+        [
+            {
+                "target_kind": kind,
+                "target_id": target,
+                "mark": "bookmark",
+                "note": json.dumps({"note": spice(note)}),
+                "annotator": "kim",
+                "created_at": WHEN,
+            }
+            for kind, target, note in (
+                ("conversation", ids[2], "for the paper"),
+                ("prompt", message_id(("user", spice(RAIN))), "odd rewards"),
+            )
+        ],
+    )
 
 
 def _classes(writing: Writing, spice: Spice) -> None:
