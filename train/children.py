@@ -16,6 +16,8 @@ from store.console import TIED_TO, note
 from store.errors import PreferablyError, RequestError, TryLater
 from train.launch import environment
 
+ERROR = "error: "
+"""What the line begins with that a command ends with where it fails."""
 PATIENCE_S = 60.0
 """How long a command that is asked to end may take to put its work down."""
 
@@ -52,11 +54,12 @@ class Children:
     ) -> Mapping[str, Any]:
         """The same as `run_child`; the command's own words go to the end of LOG, and it sees this GPU only.
 
-        An error then repeats the last line of the log.
+        An error then repeats the last one of the log.
         """
         note(f"$ {shlex.join(words)}")
         name, *arguments = words
         seen = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        begins = log.stat().st_size if log is not None and log.exists() else 0
         with _opened(log) as stderr, _tie() as tie:
             variables = {**environment(), **seen, TIED_TO: str(tie)}
             child = self._start([*program(name), *arguments], stderr, variables, tie)
@@ -67,7 +70,8 @@ class Children:
                 with self._lock:
                     self._live.remove(child)
         if child.returncode != 0:
-            raise _failure(child.returncode, f"{name} {arguments[0]}", log)
+            said = None if log is None else last_words(log, begins)
+            raise _failure(child.returncode, f"{name} {arguments[0]}", said)
         printed: Mapping[str, Any] = json.loads(output)
         return printed
 
@@ -125,21 +129,19 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
-def _failure(code: int, words: str, log: Path | None) -> BaseException:
+def _failure(code: int, words: str, said: str | None) -> BaseException:
     if code == 130:
         return KeyboardInterrupt()
-    said = (
-        f"{words} ended with {code}; what it said stands above, and the same command again goes on from there"
-        if log is None
-        else f"{words}: {_last_line(log)}"
+    said = said or (
+        f"ended with {code}; what it said stands above, and the same command again goes on from there"
     )
-    return {2: RequestError, 3: TryLater}.get(code, PreferablyError)(said)
+    return {2: RequestError, 3: TryLater}.get(code, PreferablyError)(f"{words}: {said}")
 
 
-def _last_line(log: Path) -> str:
-    """What a log ends with, without the word that every error begins with."""
+def last_words(log: Path, begins: int = 0) -> str:
+    """The last error in a log from a place on, else its last line; libraries may say more after an error."""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 65536), os.SEEK_SET)
+        file.seek(begins)
         lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
-    last = next((line for line in reversed(lines) if line), "no reason given")
-    return last.removeprefix("error: ")
+    errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    return (errors or [line for line in lines if line] or ["no reason given"])[-1]

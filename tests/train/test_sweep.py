@@ -18,14 +18,14 @@ from store.db import Store
 from store.errors import BadSettings, PreferablyError, RequestError, TryLater, UnknownName
 from store.ids import uuid_text
 from store.selections import write_selection
-from train.children import Children, program
+from train.children import Children, last_words, program
 from train.cli import cli as train
 from train.cli_sweep import _failure, _offers
 from train.step_state import StepState
 from train.sweeps.asked import Asked, planned
 from train.sweeps.grid import Axis, parse_axes, points_of
 from train.sweeps.options import Options
-from train.sweeps.outcome import SweepOutcome
+from train.sweeps.outcome import Figure, SweepOutcome
 from train.sweeps.plan import Measuring, Plan
 from train.sweeps.presets import PRESETS
 from train.sweeps.run import run_sweep
@@ -310,7 +310,7 @@ class Commands:
     @staticmethod
     def printed(words: Sequence[str]) -> Mapping[str, Any]:
         if words[1] == "export":
-            return {"export_id": f"x1-{EXPORT_ID.replace('-', '')}"}
+            return {"rows": 7, "export_id": f"x1-{EXPORT_ID.replace('-', '')}"}
         if words[1] != "evaluate":
             return {"steps": 1}
         policy = value_of(words, "--policy").partition("=")[0]
@@ -347,6 +347,7 @@ def test_a_point_that_fails_stops_no_other_and_is_tried_again(
     lines = list(footnotes(outcome))
     assert "✗ lr=1e-3 seed=1 failed at training: train run: out of memory" in lines
     assert "1 of 2" in table_of(outcome)
+    assert outcome.measured[0].figures["rows"] == Figure(7)
     assert _failure(outcome).exit_code == 1
     commands = Commands()
     assert not run(wanted, commands, jobs=jobs).failed
@@ -426,6 +427,10 @@ def test_a_command_says_in_its_error_what_its_log_ends_with(tmp_path: Path) -> N
     with pytest.raises(RequestError, match=r"^train check: .*missing.* does not exist"):
         Children().run(["train", "check", str(tmp_path / "missing"), "--json"], log=log)
     assert log.read_text().startswith("error: ")
+    before = log.stat().st_size
+    log.write_text(f"{log.read_text()}error: too little memory\nlibrary: 3 things leaked\n")
+    assert last_words(log, before) == "too little memory"
+    assert last_words(log, log.stat().st_size - 5) == "aked"
     ended = Children()
     ended.end()
     with pytest.raises(KeyboardInterrupt):

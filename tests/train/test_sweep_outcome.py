@@ -97,6 +97,16 @@ def test_a_plot_has_a_line_a_class_and_stands_at_its_numbers(tmp_path: Path) -> 
     assert not save_plot(tmp_path / "b.png", outcome_of(values, points=()))
 
 
+def test_an_interval_of_two_seeds_does_not_press_the_rest_together() -> None:
+    drawing = drawing_of(outcome_of({("0.1", "0"): 1.0, ("0.1", "1"): 3.0, ("1", "0"): 2.0, ("1", "1"): 2.5}))
+    assert drawing is not None
+    (spots,) = drawing.lines.values()
+    assert spots[0].figure.high == pytest.approx(2 + 12.706)
+    assert spots[0].seeds == (1.0, 3.0)
+    assert -0.2 < drawing.limits[0] < 1.0
+    assert 3.0 < drawing.limits[1] < 4.2
+
+
 def test_names_stand_side_by_side_and_the_terminal_shows_them() -> None:
     pytest.importorskip("plotext", reason="plots need the extra plots")
     outcome = outcome_of({("openchat", "0"): 1.0, ("openchat_assistant", "0"): 2.0})

@@ -16,6 +16,8 @@ STUDENT_T = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 NORMAL = 1.960
+CHARACTERS, ROWS = "characters", "rows"
+"""What stands beside the measures: the mean length of an answer, and the rows that were trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class SweepOutcome:
                 failed=tuple(f"{_seed(point)}{point.failed_at}" for point in points if point.failed_at),
                 figures={
                     name: mean
-                    for name in (*self.measures, "characters")
+                    for name in (*self.measures, CHARACTERS, ROWS)
                     if (mean := self._mean(points, name)) is not None
                 },
                 gain=None if values == self.baseline else _gain(points, compared, self.measure),

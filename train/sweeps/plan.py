@@ -9,6 +9,7 @@ from store.errors import BadSettings
 from train.recipe import recipe_named
 from train.sweeps.grid import Axis, Point, label_of, points_of, slug_of
 from train.sweeps.options import PREFIXES, Assignment, Options
+from train.sweeps.outcome import CHARACTERS
 
 MODELS_OF_PAIRS = {"rm": "--model", "pm": "--prefer"}
 """Recipe whose model says which of two is better → how `train evaluate reward` is given it."""
@@ -244,7 +245,7 @@ def figures_of(outcome: Mapping[str, Any], policy: str) -> dict[str, Mapping[str
     }
     if mine["win_rate"] is not None:
         found[WIN_RATE] = _span(mine["win_rate"])
-    found["characters"] = {"value": mine["characters"], "low": None, "high": None}
+    found[CHARACTERS] = {"value": mine["characters"], "low": None, "high": None}
     return found
 
 

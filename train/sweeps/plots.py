@@ -24,6 +24,8 @@ class Spot:
 
     x: float
     figure: Figure
+    seeds: tuple[float, ...]
+    """What each seed came to, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,18 @@ class Drawing:
     """Place → what stands there."""
     is_numeric: bool
     baseline: float | None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the upright axis shows: all values, and of wide intervals as much again as half of their range."""
+        spots = [spot for spots in self.lines.values() for spot in spots]
+        values = [value for spot in spots for value in (spot.figure.value, *spot.seeds)]
+        lows = [spot.figure.low for spot in spots if spot.figure.low is not None]
+        highs = [spot.figure.high for spot in spots if spot.figure.high is not None]
+        room = 0.5 * (max(values) - min(values)) or 0.5
+        low = max(min([*lows, *values]), min(values) - room)
+        high = min(max([*highs, *values]), max(values) + room)
+        return low - 0.1 * room, high + 0.1 * room
 
     @property
     def is_logarithmic(self) -> bool:
@@ -59,9 +73,13 @@ def drawing_of(outcome: SweepOutcome) -> Drawing | None:
     lines: dict[str, list[Spot]] = {}
     for group in groups:
         x = place[_value(group)]
-        lines.setdefault(_line(group), []).append(
-            Spot(0.0 if x is None else x, group.figures[outcome.measure])
+        seeds = [
+            point.figures[outcome.measure].value for point in outcome.measured if point.group == group.values
+        ]
+        spot = Spot(
+            0.0 if x is None else x, group.figures[outcome.measure], tuple(seeds if len(seeds) > 1 else ())
         )
+        lines.setdefault(_line(group), []).append(spot)
     first = outcome.axes[0].name if outcome.baseline else ""
     prefixes = {value.rpartition("=")[0] for value in values}
     of_class = f" of {prefixes.pop()}" if is_numeric and len(prefixes) == 1 and "" not in prefixes else ""
@@ -100,10 +118,8 @@ def terminal_plot(outcome: SweepOutcome) -> str | None:
         xs = [shift[spot.x] if even else spot.x for spot in spots]
         for x, spot in zip(xs, spots, strict=True):
             if spot.figure.low is not None and spot.figure.high is not None:
-                steps = [
-                    spot.figure.low + (spot.figure.high - spot.figure.low) * k / HEIGHT
-                    for k in range(HEIGHT + 1)
-                ]
+                low, high = max(spot.figure.low, drawing.limits[0]), min(spot.figure.high, drawing.limits[1])
+                steps = [low + (high - low) * k / HEIGHT for k in range(HEIGHT + 1)]
                 figure.draw(figure.signal([x] * len(steps), steps, marker="|"))
         figure.draw(figure.signal(xs, [spot.figure.value for spot in spots], marker=letter))
     if even:
@@ -144,7 +160,10 @@ def save_plot(path: Path, outcome: SweepOutcome) -> bool:
     ax.set_xticks(list(drawing.ticks), [plain_text(text) for text in drawing.ticks.values()], **slanted)
     ax.set_title(plain_text(drawing.title))
     ax.set_xlabel(plain_text(drawing.x_label))
-    ax.set_ylabel(plain_text(f"{drawing.y_label}, 95 % interval"))
+    has_seeds = any(spot.seeds for spots in drawing.lines.values() for spot in spots)
+    what = "95 % interval, ○ seeds" if has_seeds else "95 % interval"
+    ax.set_ylabel(plain_text(f"{drawing.y_label}, {what}"))
+    ax.set_ylim(*drawing.limits)
     ax.grid(axis="y", color="0.9")
     if drawing.baseline is not None or len(drawing.lines) > 1:
         ax.legend(fontsize="small")
@@ -166,6 +185,9 @@ def _draw_line(ax: Any, spots: Sequence[Spot], number: int, name: str, *, is_joi
         capsize=4,
         label=plain_text(name) or None,
     )
+    dots = [(spot.x, value) for spot in spots for value in spot.seeds]
+    if dots:
+        ax.scatter(*zip(*dots, strict=True), s=14, facecolors="none", edgecolors=shade, linewidths=0.8)
 
 
 def _value(group: Group) -> str:

@@ -17,7 +17,7 @@ from store.named_sql import named_sql
 from store.selections import selection_named
 from train.step_state import StepState
 from train.sweeps.grid import Point
-from train.sweeps.outcome import Figure, PointOutcome, SweepOutcome
+from train.sweeps.outcome import ROWS, Figure, PointOutcome, SweepOutcome
 from train.sweeps.plan import MODELS_OF_PAIRS, Plan, SweepStep, figures_of
 
 STATE_FILE = "sweep.json"
@@ -127,21 +127,22 @@ def run_sweep(
     if outcomes:
         tell(known())
     with _pool(work, len(devices)) as pool:
-        waiting = {pool.submit(measure, work, point): point for point in exports}
+        waiting = {pool.submit(measure, work, point, export): point for point, export in exports.items()}
         for future in _ended(waiting):
             outcomes[waiting[future]] = future.result()
             tell(known())
     return known()
 
 
-def measure(work: Work, point: Point) -> PointOutcome:
-    """Train and measure one point."""
+def measure(work: Work, point: Point, export: Mapping[str, Any]) -> PointOutcome:
+    """Train one point on what was exported, and measure it."""
     try:
         with work.device() as device:
             outcomes = [work.do(step, device) for step in work.plan.own(point)]
     except PointFailed as failure:
         return failed(point, failure)
     figures = figures_of(outcomes[-1], work.plan.sweep.policy(point))
+    figures[ROWS] = {"value": export["rows"], "low": None, "high": None}
     return PointOutcome(
         point.values,
         {

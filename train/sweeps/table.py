@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from store.console import table
 from train.step_state import StepState
-from train.sweeps.outcome import Figure, Group, SweepOutcome
+from train.sweeps.outcome import CHARACTERS, ROWS, Figure, Group, SweepOutcome
 from train.sweeps.plan import Plan
 
 
@@ -24,8 +24,7 @@ def table_of(outcome: SweepOutcome) -> str:
     axes = [name for name, _ in outcome.baseline]
     others = [name for name in outcome.measures if name != outcome.measure]
     groups = outcome.groups()
-    if any("characters" in group.figures for group in groups):
-        others.append("characters")
+    others += [name for name in (CHARACTERS, ROWS) if any(name in group.figures for group in groups)]
     columns = (*axes, "points", outcome.measure, "over the baseline", "", *others)
     lines = [
         (
@@ -34,7 +33,7 @@ def table_of(outcome: SweepOutcome) -> str:
             words(group.figures.get(outcome.measure)),
             words(group.gain, sign=True),
             _marks(group),
-            *(words(group.figures.get(name), places=0 if name == "characters" else 3) for name in others),
+            *(_beside(group.figures.get(name), name) for name in others),
         )
         for group in groups
     ]
@@ -59,13 +58,19 @@ def footnotes(outcome: SweepOutcome) -> Iterator[str]:
         yield f"{missing} of {len(outcome.points)} points are not measured yet"
 
 
-def words(figure: Figure | None, *, places: int = 3, sign: bool = False) -> str | None:
+def words(figure: Figure | None, *, sign: bool = False) -> str | None:
     """A figure as text, None where there is none."""
     if figure is None:
         return None
-    value = f"{figure.value:{'+' if sign else ''}.{places}f}"
+    value = f"{figure.value:{'+' if sign else ''}.3f}"
     half = figure.half_width
-    return value if half is None else f"{value} ± {half:.{places}f}"
+    return value if half is None else f"{value} ± {half:.3f}"
+
+
+def _beside(figure: Figure | None, name: str) -> str | None:
+    if name in (CHARACTERS, ROWS):
+        return None if figure is None else f"{figure.value:.0f}"
+    return words(figure)
 
 
 def _count(group: Group) -> str:
