@@ -13,7 +13,7 @@ from typing import Any
 from label.mt_bench import BenchQuestion, read_questions
 from store.chat_format import Turn
 from store.db import Reading, Store, Writing
-from store.errors import StoreDamaged
+from store.errors import RequestError, StoreDamaged
 from store.ids import path_digests, uuid_text
 from store.named_sql import named_sql
 from store.runs import run_of
@@ -75,17 +75,21 @@ class MtBenchSettings:
 
 def commands_of(settings: MtBenchSettings) -> Iterator[Words]:
     """Every command, in the order they run."""
+    questions = read_questions(settings.questions)
     for turn in (1, 2):
         for one in settings.contestants:
-            yield from sampling(settings, one, turn)
+            yield from sampling(settings, one, turn, questions)
     yield judging(settings)
 
 
-def sampling(settings: MtBenchSettings, one: Contestant, turn: int) -> Iterator[Words]:
-    """The commands that draw a policy's answers to a turn, one for each temperature; none for stored answers."""
+def sampling(
+    settings: MtBenchSettings, one: Contestant, turn: int, questions: Sequence[BenchQuestion]
+) -> Iterator[Words]:
+    """The commands that draw a policy's answers to a turn of QUESTIONS, one for each temperature; none for stored
+    answers."""
     if one.model is None:
         return
-    groups = {settings.temperature_of(question) for question in read_questions(settings.questions)}
+    groups = {settings.temperature_of(question) for question in questions}
     condition = ("--condition", one.condition) if one.condition else ()
     for temperature in sorted(groups):
         yield _words(
@@ -119,8 +123,8 @@ def evaluate_mt_bench(settings: MtBenchSettings, run: RunCommand) -> dict[str, A
             for one in settings.contestants:
                 if one.model is None:
                     continue
-                _ask(store, settings, questions, one.name, turn)
-                for words in sampling(settings, one, turn):
+                asked = _ask(store, settings, questions, one.name, turn)
+                for words in sampling(settings, one, turn, asked):
                     run(words)
         judged = run(judging(settings))
         found = _figures(settings, judged)
@@ -141,27 +145,35 @@ def _figures(settings: MtBenchSettings, judged: Mapping[str, Any]) -> dict[str, 
 
 def _ask(
     store: Store, settings: MtBenchSettings, questions: Sequence[BenchQuestion], policy: str, turn: int
-) -> None:
-    """See that the prompts of a turn are in the store, as a selection; the same again writes nothing."""
+) -> list[BenchQuestion]:
+    """See that the prompts of a turn are in the store, as a selection; the same again writes nothing.
+
+    Returns the questions there are prompts of: a first turn that got no answer has no second one.
+    Raises RequestError where none is left.
+    """
     firsts: Mapping[str, str] = {}
     if turn == 2:
         with store.read() as reading:
             firsts = first_answers(reading, questions, policy)
+    asked: list[BenchQuestion] = []
     messages: dict[str, dict[str, object]] = {}
     prompts: set[tuple[str, str]] = set()
     for question in questions:
         path = [("user", question.turns[0])]
         if turn == 2:
             if question.question_id not in firsts:
-                continue  # its first turn got no answer, and the figures count it
+                continue
             path += [("assistant", firsts[question.question_id]), ("user", question.turns[1])]
+        asked.append(question)
         rows = message_rows(path)
         messages |= {str(row["message_id"]): row for row in rows}
         prompts.add((str(rows[-1]["message_id"]), _part(settings.temperature_of(question))))
+    if not asked:
+        raise RequestError(f"{policy} answered no first turn of {settings.questions}; see: label runs")
     name = settings.selection(turn, policy)
     with store.write() as writing:
         if _stored(writing, name) == prompts:
-            return
+            return asked
         writing.append_new("messages", "message_id", list(messages.values()))
         places = ", ".join(["(CAST(? AS UUID), ?)"] * len(prompts))
         write_selection(
@@ -174,6 +186,7 @@ def _ask(
             steps={},
             run_id=None,
         )
+    return asked
 
 
 def message_rows(path: Sequence[Turn]) -> list[dict[str, object]]:

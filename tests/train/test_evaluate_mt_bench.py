@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from label.cli import cli as label
 from label.render import read_back
 from store.console import run_command
 from store.db import Store
+from store.errors import RequestError
 from tests.label.conftest import Answer, JudgeServer
 from tests.train.conftest import conversation_rows
 from train.cli import cli as train
@@ -153,6 +155,35 @@ def test_answers_that_are_there_are_rated_without_a_model(
     )
     [one] = evaluate_mt_bench(settings, run_here)["policies"]
     assert (one["policy"], one["condition"], one["by_turn"]) == ("theirs", None, {"writing": [4.0, 8.0]})
+
+
+def test_a_first_turn_without_an_answer_has_no_second_one(
+    store: Path, questions: Path, policy: Path, judge: JudgeServer
+) -> None:
+    long = {"question_id": 3, "category": "stem", "turns": ["Why? " * 300, "And why not?"]}
+    with questions.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(long) + "\n")
+
+    def run_on(words: Sequence[str]) -> Mapping[str, Any]:
+        # the prompt is longer than the policy's context, and its command says so
+        return {} if "temperature 0.1" in words else run_here(words)
+
+    settings = MtBenchSettings(
+        store,
+        contestants_of([f"p={policy}"], []),
+        questions,
+        "a-judge",
+        base_urls=[judge.url],
+        draws=1,
+        max_new_tokens=6,
+    )
+    ran.clear()
+    [one] = evaluate_mt_bench(settings, run_on)["policies"]
+    assert one["questions"] == 2
+    assert sum(words[1] == "sample" for words in ran) == 4, "no second turn at the temperature of the third"
+    silent = replace(settings, contestants=contestants_of([f"q={policy}"], []))
+    with pytest.raises(RequestError, match="q answered no first turn"):
+        evaluate_mt_bench(silent, lambda _words: {})
 
 
 def test_a_dry_run_prints_every_command(
