@@ -37,7 +37,7 @@ class Desk(App[None]):
         """Why the app had to close, if it had to."""
         self._saving = asyncio.Lock()
         self._unsaved = 0
-        self._is_waiting = False
+        self._n_waiting = 0
         self._is_leaving = False
 
     def read(
@@ -75,30 +75,34 @@ class Desk(App[None]):
 
     async def patiently(self, job: Callable[[], Result]) -> Result:
         """The result of JOB, asked for again while the store is busy, and with more memory where that is scarce."""
-        while True:
-            try:
-                result = await asyncio.to_thread(job)
-            except TryLater:
-                self._wait_shown(is_waiting=True)
-                await asyncio.sleep(RETRY_S)
-            except NeedsMemory as error:
-                if be_thrifty(None) is None:
+        is_waiting = False
+        try:
+            while True:
+                try:
+                    return await asyncio.to_thread(job)
+                except TryLater:
+                    self._wait_shown(0 if is_waiting else 1)
+                    is_waiting = True
+                    await asyncio.sleep(RETRY_S)
+                except NeedsMemory as error:
+                    if be_thrifty(None) is None:
+                        self._give_up(error)
+                except PreferablyError as error:
                     self._give_up(error)
-            except PreferablyError as error:
-                self._give_up(error)
-            else:
-                self._wait_shown(is_waiting=False)
-                return result
+        finally:
+            self._wait_shown(-1 if is_waiting else 0)
 
     def _give_up(self, error: PreferablyError) -> NoReturn:
         self.failure = error
         self.exit(return_code=error.exit_code)
         raise asyncio.CancelledError from error
 
-    def _wait_shown(self, *, is_waiting: bool) -> None:
-        if is_waiting != self._is_waiting:
-            self._is_waiting = is_waiting
-            self.tell("the store is busy; asking again …" if is_waiting else "")
+    def _wait_shown(self, more: int) -> None:
+        """Say that the store is busy as long as any job waits for it."""
+        was_waiting = self._n_waiting > 0
+        self._n_waiting += more
+        if (self._n_waiting > 0) != was_waiting:
+            self.tell("" if was_waiting else "the store is busy; asking again …")
 
     def tell(self, words: str) -> None:
         """Show WORDS on the status line of the screen in front."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from curate.bookmarks import Bookmark, BookmarkKind, keep_bookmarks, read_bookmarks
-from store.errors import PreferablyError, TryLater
+from store.errors import NeedsMemory, PreferablyError, TryLater
 from store.runs import utc_now
 from tui.listing import Column, FewLines, Line, listing_of
 from tui.message_texts import contents
@@ -105,7 +105,7 @@ class StoreBookmarks:
         try:
             self._drain()
             kept, count = keep_bookmarks(self._writer, kind, name, self._annotator)
-        except TryLater:
+        except (TryLater, NeedsMemory):
             raise
         except PreferablyError as error:
             return f"✗ {error}"

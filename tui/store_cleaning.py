@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from curate.show_diff import TurnDiff, show_diff
-from store.errors import PreferablyError, TryLater
+from store.errors import NeedsMemory, PreferablyError, TryLater
 from store.ids import to_text
 from tui.browse_data import CleanedTurn, Cleaning
 
@@ -15,7 +15,7 @@ def cleaning_of(store: "Store", conversation_id: str) -> Cleaning:
     """What became of a conversation, or why there is nothing to show."""
     try:
         diff = show_diff(store, to_text("c1", conversation_id))
-    except TryLater:
+    except (TryLater, NeedsMemory):
         raise
     except PreferablyError as error:
         return Cleaning((), (), str(error))

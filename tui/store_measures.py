@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from label.measures import Measure, Resampling
-from store.errors import PreferablyError, TryLater
+from store.errors import NeedsMemory, PreferablyError, TryLater
 from tui.browse_data import MeasureStep
 from tui.figures import Figure, Mark, said
 from tui.listing import Column, number
@@ -105,7 +105,7 @@ class StoreMeasures:
         title = f"{judge} against people: right by strength of the verdict"
         try:
             measures = calibration_of(self._store, CalibrationSettings(judge)).measures
-        except TryLater:
+        except (TryLater, NeedsMemory):
             raise
         except PreferablyError as error:
             return said(title, str(error))
@@ -170,7 +170,7 @@ def _or_why(words: str, measure: Callable[[], Sequence[Figure]]) -> Sequence[Fig
     """What was measured, or the reason it cannot be."""
     try:
         return measure()
-    except TryLater:
+    except (TryLater, NeedsMemory):
         raise
     except PreferablyError as error:
         return [said(words.capitalize(), str(error))]
