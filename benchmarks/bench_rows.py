@@ -5,7 +5,7 @@ Tokenising: `train export sft --layout tokenized` from the store to Parquet and 
 export of messages, each beside `datasets.map` with TRL's own function for a row. Packing: ours, which carries a
 weight for every token, beside `trl.pack_dataset` without. Training: one tiny Llama over the same rows, padded to
 the longest of a batch and packed to LENGTH. Each pair is measured in turn; printed are medians with quartiles of
-rates by processor time, which other processes hardly touch, and of the ratio of neighbours.
+rates by processor time, which other processes hardly touch (training: by the clock), and of the ratio of neighbours.
 """
 
 import argparse
