@@ -39,22 +39,15 @@ def is_shared(prompt_id: str, share: float) -> bool:
 
 
 def pairs_of_sets(
-    sets: Mapping[str, tuple[Sequence[str], Sequence[str]]],
-    annotator: str,
-    settings: QueueSettings,
-    by_others: Collection[str],
+    sets: Mapping[str, Sequence[str]], annotator: str, settings: QueueSettings, by_others: Collection[str]
 ) -> list[BlindPair]:
-    """A pair of each prompt in this annotator's order; BY_OTHERS are prompts that somebody else has judged.
-
-    SETS has for each prompt the responses drawn for this annotator, and those drawn for everybody.
-    """
+    """A pair of each prompt in this annotator's order; BY_OTHERS are prompts that somebody else has judged."""
     pairs = []
     for prompt_id in in_queue_order(list(sets), annotator):
         shared = settings.double is not None and is_shared(prompt_id, settings.double)
         if settings.double is None or shared or prompt_id not in by_others:
             chooser = "everybody" if shared else annotator
-            responses = sets[prompt_id][1 if shared else 0]
-            pairs.append(pair_of(prompt_id, responses, annotator, settings.protocol, chooser=chooser))
+            pairs.append(pair_of(prompt_id, sets[prompt_id], annotator, settings.protocol, chooser=chooser))
     return pairs
 
 

@@ -13,6 +13,7 @@ from tui.judging_queue import (
     QueueSettings,
     Standing,
     Triple,
+    is_shared,
     pairs_of_sets,
     pairs_of_triples,
     upright_of,
@@ -119,14 +120,15 @@ class StoreQueue:
         with self._store.read() as reading:
             judged = _ids(reading, "judged_prompts", who)
             others = _ids(reading, "judged_by_others", who)
-        sets: dict[str, tuple[list[str], list[str]]] = {}
+        double = self._settings.double or 0.0
+        sets: dict[str, list[str]] = {}
         for low, high in id_ranges():
             where = {"low": low, "high": high, "annotator": self._annotator}
             with self._store.read() as reading:
                 found = reading.rows(named_sql("tui", "prompts_to_judge"), where)
-            sets.update(
-                (prompt_id, (own, shared)) for prompt_id, own, shared in found if prompt_id not in judged
-            )
+            for prompt_id, own, shared in found:
+                if prompt_id not in judged:
+                    sets[prompt_id] = shared if is_shared(prompt_id, double) else own
         return pairs_of_sets(sets, self._annotator, self._settings, others)
 
     def _known(self, reading: "Reading") -> list[BlindPair]:

@@ -28,7 +28,7 @@ def test_the_share_that_everybody_judges_is_met_and_the_same_for_all():
     assert 70 < len(shared) < 130
     assert not any(is_shared(one, 0.0) for one in IDS)
     assert all(is_shared(one, 1.0) for one in IDS)
-    sets = dict.fromkeys(IDS[10:], (IDS[:5], IDS[:5]))
+    sets = dict.fromkeys(IDS[10:], IDS[:5])
     settings = QueueSettings(double=0.25)
     kim, lee = (
         {pair.prompt_id: pair for pair in pairs_of_sets(sets, name, settings, IDS[10:])}
@@ -41,7 +41,7 @@ def test_the_share_that_everybody_judges_is_met_and_the_same_for_all():
 
 
 def test_what_is_not_shared_is_left_to_whoever_judged_it_first():
-    sets = dict.fromkeys(IDS[10:60], (IDS[:2], IDS[:2]))
+    sets = dict.fromkeys(IDS[10:60], IDS[:2])
     found = pairs_of_sets(sets, "kim", QueueSettings(double=0.0), IDS[10:40])
     assert {pair.prompt_id for pair in found} == set(IDS[40:60])
     assert len(pairs_of_sets(sets, "kim", QueueSettings(), IDS[10:40])) == 50
