@@ -20,6 +20,7 @@ from textual.filter import monochrome_style
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.theme import Theme
+from textual.widgets import Input
 
 from tui import screens
 from tui.themes import DARK, LIGHT
@@ -61,6 +62,8 @@ def album(visit, looking, tmp_path_factory) -> Album:
     async def see(pilot, stop) -> None:
         app = pilot.app
         album.screens.add(type(app.screen))
+        for line in app.screen.query(Input):
+            line.cursor_blink = False
         small = {}
         for theme in (LIGHT, DARK):
             app.theme = theme.name
