@@ -5,6 +5,11 @@ beside datasketch and beside the bare path that it is made of.
 
 Printed are MB of message text per CPU second, all threads. Recall is over all pairs of copies of one
 conversation, whose exact Jaccard index is computed from Python sets of word tuples.
+
+    python benchmarks/bench_duplicates.py --crowded 4000
+
+prints recall among so many texts of one template, which share bands with nearly all others: pairs that are nearly the
+same among pairs that have the template in common only.
 """
 
 import argparse
@@ -21,11 +26,12 @@ import make_sharegpt_corpus
 import numpy as np
 import pyarrow as pa
 
+from curate import banding
 from curate.deciding import Caution
 from curate.dedup import DedupSettings, counts, dedup
 from curate.ingest import IngestSettings, ingest_files
-from curate.near import Near, band_hashes, min_hashes
-from curate.shingles import grams_of, text_buffer, words_of
+from curate.near import N_BANDS, Near, band_hashes, min_hashes
+from curate.shingles import grams_of, jaccard, text_buffer, words_of
 from store.db import Store
 
 PIECE = 150
@@ -126,7 +132,11 @@ def main() -> None:
     )
     parser.add_argument("sharegpt", nargs="?", type=Path, help="a ShareGPT array, perhaps gzipped")
     parser.add_argument("--factor", type=int, default=20)
+    parser.add_argument("--crowded", type=int, metavar="N", help="recall among N texts of one template")
     asked = parser.parse_args()
+    if asked.crowded:
+        crowded(asked.crowded)
+        return
     rng = random.Random(7)
     talks = make_sharegpt_corpus.load(asked.sharegpt) if asked.sharegpt else make_sharegpt_corpus.made_up(rng)
     with tempfile.TemporaryDirectory() as scratch:
@@ -135,6 +145,50 @@ def main() -> None:
         store = Store(Path(scratch) / "s.duckdb")
         ingest_files(store, "sharegpt", [path], IngestSettings())
         measure(store)
+
+
+def of_one_template(n_texts: int, n_own: int, rng: random.Random) -> list[str]:
+    """Texts of 200 words of which N_OWN are their own; every second one repeats the one before but for three."""
+    frame = [f"frame{i}" for i in range(200 - n_own)]
+    texts = []
+    for i in range(n_texts // 2):
+        own = [f"own{i}x{k}" for k in range(n_own)]
+        changed = list(own)
+        for place in rng.sample(range(n_own), 3):
+            changed[place] = f"other{place}"
+        texts += [" ".join([*frame, *own]), " ".join([*frame, *changed])]
+    rng.shuffle(texts)
+    return texts
+
+
+def crowded(n_texts: int) -> None:
+    """Print how many of the nearly equal pairs are proposed, for templates of two lengths."""
+    print(
+        "| template | Jaccard index of others | pairs at .8 | proposed of them | proposed | left out, at most |"
+    )
+    print("|---|---|---|---|---|---|")
+    for n_own in (40, 24):
+        texts = of_one_template(n_texts, n_own, random.Random(7))
+        data, cuts = text_buffer(pa.array(texts, pa.large_string()))
+        grams = grams_of(words_of(data, cuts, np.arange(len(cuts))), 5)
+        bands = band_hashes(min_hashes(grams.hashes, grams.bounds))
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            own = next(word for word in text.split() if word.startswith("own"))
+            places.setdefault(own.partition("x")[0], []).append(place)
+        twins = [(a, b) for a, b in places.values() if jaccard(grams.of(a), grams.of(b)) >= 0.8]
+        codes = np.array([a * n_texts + b for a, b in twins])
+        others = np.mean([jaccard(grams.of(0), grams.of(i)) for i in range(1, 50)])
+        crowds, found, n_proposed = banding.Crowds(), np.zeros(len(codes), dtype=bool), 0
+        for band in range(N_BANDS):
+            for some in banding.sharing(bands, band, crowds):
+                n_proposed += len(some)
+                found |= np.isin(codes, some[:, 0] * n_texts + some[:, 1])
+        print(
+            f"| {200 - n_own} of 200 words | {others:.2f} | {len(codes):,} | {found.mean():.3f} |"
+            f" {n_proposed:,} | {crowds.left_out:,} |",
+            flush=True,
+        )
 
 
 def measure(store: Store) -> None:

@@ -161,6 +161,11 @@ def _show(report: "DedupReport", *, is_dry_run: bool, as_json: bool) -> None:
     echo(f"{weighed.seen:,} seen, {weighed.kept:,} kept, {weighed.dropped:,} {would}dropped")
     if weighed.reasons:
         echo(table(("reason", "dropped"), list(weighed.reasons.items())))
+    if report.n_crowded:
+        note(
+            f"{report.n_crowded:,} texts are like so many others that each was compared with the earliest of"
+            f" them only; at most {report.n_left_out:,} pairs were not looked at"
+        )
     if is_dry_run:
         for id_, reason, evidence in report.examples:
             echo(f"  {id_}  {reason}  {evidence}")

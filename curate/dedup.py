@@ -95,6 +95,10 @@ class DedupReport:
     """Pairs of different texts that reached the threshold, each compared in full."""
     examples: list[tuple[str, str, str]]
     """A few drops: conversation, reason, evidence."""
+    n_crowded: int = 0
+    """Texts that share words with so many others that they were not compared with each of them."""
+    n_left_out: int = 0
+    """Pairs that were not compared for that reason, at most."""
 
 
 def dedup(
@@ -127,6 +131,8 @@ def counts(report: DedupReport) -> dict[str, object]:
         "compared": report.n_compared,
         "exact": report.n_exact,
         "pairs": report.n_pairs,
+        "crowded": report.n_crowded,
+        "left_out": report.n_left_out,
     }
 
 
@@ -161,14 +167,17 @@ def _dedup(
     groups = sketches.groups
     _, firsts = np.unique(groups, return_index=True)
     firsts = firsts[groups[firsts] >= 0].astype(np.int64)
-    pairs, scores = method.pairs(store, sketches, np.sort(firsts), run)
-    matches = list(_matches(scope, sketches, settings, pairs, scores))
+    likes = method.pairs(store, sketches, np.sort(firsts), run)
+    matches = list(_matches(scope, sketches, settings, likes.pairs, likes.scores))
     rows = [_drop(scope, settings, match) for match in matches]
     proposal = Proposal(settings.decider, 0, upto, drops_table([(a, b, c) for a, b, c in rows]))
     decided = decide(store, run, [proposal], settings.caution)
     examples = [(to_text("c1", id_), reason, evidence) for id_, reason, evidence in rows[:EXAMPLES]]
     n_exact = sum(match.is_exact for match in matches)
-    return DedupReport(decided, int((groups >= 0).sum()), n_exact, len(pairs), examples)
+    n_compared = int((groups >= 0).sum())
+    return DedupReport(
+        decided, n_compared, n_exact, len(likes.pairs), examples, likes.n_crowded, likes.n_left_out
+    )
 
 
 def _scope(table: "pa.Table") -> Scope:

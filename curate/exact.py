@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from curate.sketching import Likes
+
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from curate.part_texts import TextPiece
     from curate.shingles import Places
@@ -33,9 +34,7 @@ class Exact:
         del piece
         return {}
 
-    def pairs(
-        self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None"
-    ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    def pairs(self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None") -> Likes:
         """None."""
         del store, sketches, firsts, run
-        return np.zeros((0, 2), dtype=np.int64), np.zeros(0)
+        return Likes(np.zeros((0, 2), dtype=np.int64), np.zeros(0))

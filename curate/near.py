@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from curate.banding import Crowds, sharing
 from curate.known_ids import uuid_array
 from curate.part_texts import TextPiece, read_texts
 from curate.shingles import HASH_VERSION, WORD_FACTOR, Hashes, grams_of, jaccard, mixed, words_of
+from curate.sketching import Likes
 from store.errors import MissingExtra
 from store.named_sql import named_sql
 
@@ -34,11 +36,6 @@ SEED = 42
 MARGIN = 0.13
 """How far a sketch's guess may lie under the threshold for the pair to be looked at: three standard deviations
 and more (the square root of J (1 - J) / 128)."""
-FULL_BUCKET = 256
-"""Texts under one band that are all paired with each other."""
-BUCKET_LEADERS = 64
-"""In a larger bucket each is paired with so many of the earliest only, so that the work stays linear."""
-PAIRS_AT_ONCE = 500_000
 VERIFY_BYTES = 64 << 20
 """Text whose sets of runs are held while pairs are compared; eight times as much in memory."""
 MIN_THRESHOLD = 0.5
@@ -73,11 +70,9 @@ class Near:
             "digest": pa.array(digests, pa.binary()),
         }
 
-    def pairs(
-        self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None"
-    ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    def pairs(self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None") -> Likes:
         """Candidates by bands, less those compared before, compared in full."""
-        candidates = self.candidates(sketches, firsts)
+        candidates, crowds = self.candidates(sketches, firsts)
         scores = np.full(len(candidates), np.nan)
         known = _known_scores(store, self.key)
         hashes = sketches.text_hashes
@@ -90,23 +85,24 @@ class Near:
             if run is not None:
                 _keep_scores(store, run, self.key, sketches, pairs=candidates[some], scores=scores[some])
         reached = scores >= self.threshold
-        return candidates[reached], scores[reached]
+        return Likes(candidates[reached], scores[reached], len(crowds.texts), crowds.left_out)
 
-    def candidates(self, sketches: "Sketches", firsts: "Places") -> "NDArray[np.int64]":
+    def candidates(self, sketches: "Sketches", firsts: "Places") -> "tuple[NDArray[np.int64], Crowds]":
         """Pairs of FIRSTS that share a band and are not far from the threshold, each once."""
         counts = np.asarray(sketches.table.column("n_shingles").to_numpy(), dtype=np.int64)
         asked = firsts[counts[firsts] > 0]
+        crowds = Crowds()
         if len(asked) < 2:
-            return np.zeros((0, 2), dtype=np.int64)
-        bands = sketches.rows_of(asked, "bands")
+            return np.zeros((0, 2), dtype=np.int64), crowds
+        bands = sketches.rows_of(asked, "bands").astype(np.uint64, copy=False)
         digests = sketches.rows_of(asked, "digest")
         found: set[int] = set()
         for band in range(N_BANDS):
-            for pairs in _sharing(np.asarray(bands[:, band], dtype=np.uint64)):
+            for pairs in sharing(bands, band, crowds):
                 near = _near_enough(digests, pairs, self.threshold)
                 found.update((near[:, 0] * len(asked) + near[:, 1]).tolist())
         keys = np.array(sorted(found), dtype=np.int64)
-        return np.column_stack([asked[keys // len(asked)], asked[keys % len(asked)]])
+        return np.column_stack([asked[keys // len(asked)], asked[keys % len(asked)]]), crowds
 
     def _compare(
         self, store: "Store", sketches: "Sketches", pairs: "NDArray[np.int64]"
@@ -140,29 +136,6 @@ def band_hashes(values: "NDArray[np.uint32]") -> Hashes:
         bands *= np.uint64(WORD_FACTOR)
         bands += parts[:, :, row]
     return mixed(bands)
-
-
-def _sharing(keys: Hashes) -> "Iterator[NDArray[np.int64]]":
-    """Pairs (n, 2) of places with equal keys, the smaller first, so many at a time."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(np.append(starts, len(ordered)))
-    for size in np.unique(sizes[sizes > 1]).tolist():
-        mine = starts[sizes == size]
-        partners = np.column_stack(np.triu_indices(size, 1)) if size <= FULL_BUCKET else _to_leaders(size)
-        step = max(1, PAIRS_AT_ONCE // len(partners))
-        for i in range(0, len(mine), step):
-            places = mine[i : i + step, None, None] + partners[None]
-            yield order[places.reshape(-1, 2)]
-
-
-def _to_leaders(size: int) -> "NDArray[np.int64]":
-    others = np.arange(1, size)
-    pairs = np.column_stack(
-        [np.tile(np.arange(BUCKET_LEADERS), len(others)), np.repeat(others, BUCKET_LEADERS)]
-    )
-    return pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def _near_enough(

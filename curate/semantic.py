@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.encoder import Encoder
+from curate.sketching import Likes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,13 +48,11 @@ class Semantic:
         digests = [vector.tobytes() for vector in vectors.astype(np.float16)]
         return {"digest": pa.array(digests, pa.binary())}
 
-    def pairs(
-        self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None"
-    ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    def pairs(self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None") -> Likes:
         """All pairs, a block at a time."""
         del store, run
         if len(firsts) < 2:
-            return np.zeros((0, 2), dtype=np.int64), np.zeros(0)
+            return Likes(np.zeros((0, 2), dtype=np.int64), np.zeros(0))
         vectors = np.ascontiguousarray(sketches.rows_of(firsts, "digest")).view(np.float16)
         found: list[NDArray[np.int64]] = []
         scores: list[NDArray[np.float32]] = []
@@ -66,7 +65,7 @@ class Semantic:
                 a, b = np.nonzero(cosines >= self.threshold)
                 found.append(np.column_stack([firsts[i + a], firsts[j + b]]))
                 scores.append(cosines[a, b])
-        return np.concatenate(found), np.minimum(np.concatenate(scores), 1.0).astype(np.float64)
+        return Likes(np.concatenate(found), np.minimum(np.concatenate(scores), 1.0).astype(np.float64))
 
 
 def unit(vectors: "NDArray[np.float16]") -> "NDArray[np.float32]":

@@ -25,6 +25,19 @@ PIECE_ROWS = 20_480
 WHITE_SPACE = b" \t\n\r\v\f"
 
 
+@dataclass(frozen=True)
+class Likes:
+    """Pairs that are duplicates, and what a method knows to have passed over."""
+
+    pairs: "NDArray[np.int64]"
+    """Shape (n, 2)."""
+    scores: "NDArray[np.float64]"
+    n_crowded: int = 0
+    """Texts that stood with too many others to be compared with each of them."""
+    n_left_out: int = 0
+    """Pairs of such texts that were not compared for that reason, at most."""
+
+
 class Method(Protocol):
     """A way to tell that two texts are duplicates."""
 
@@ -47,10 +60,8 @@ class Method(Protocol):
         """Columns of `sketches` for each conversation of PIECE."""
         ...
 
-    def pairs(
-        self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None"
-    ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
-        """Pairs (n, 2) of FIRSTS, sketches of different texts, that reach the threshold, and their scores."""
+    def pairs(self, store: "Store", sketches: "Sketches", firsts: "Places", run: "Run | None") -> Likes:
+        """Pairs of FIRSTS, sketches of different texts, that reach the threshold, and their scores."""
         ...
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import near, part_texts, sketching
+from curate import banding, near, part_texts, sketching
 from curate.cli import cli
 from curate.deciding import Caution
 from curate.dedup import DedupReport, DedupSettings, counts, dedup
@@ -359,12 +359,45 @@ def test_a_higher_threshold_reports_a_part_of_the_pairs(store: Store) -> None:
     assert found == sorted(found, reverse=True)
 
 
-def test_buckets_of_many_texts_are_paired_with_their_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "FULL_BUCKET", 4)
-    monkeypatch.setattr(near, "BUCKET_LEADERS", 2)
-    keys = np.array([7] * 6 + [1, 2, 2, 3], dtype=np.uint64)
-    pairs = {tuple(pair) for some in near._sharing(keys) for pair in some.tolist()}
+def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(banding, "FULL_BUCKET", 4)
+    monkeypatch.setattr(banding, "BUCKET_LEADERS", 2)
+
+
+def proposed(bands: np.ndarray[Any, Any], crowds: banding.Crowds) -> set[tuple[int, ...]]:
+    found = [tuple(pair) for some in banding.sharing(bands, 0, crowds) for pair in some.tolist()]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def test_a_crowded_band_pairs_each_text_with_the_first_and_counts_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_buckets(monkeypatch)
+    firsts = np.array([7] * 6 + [1, 2, 2, 3], dtype=np.uint64)
+    others = np.arange(100, 110, dtype=np.uint64)  # no two share another band
+    crowds = banding.Crowds()
+    pairs = proposed(np.column_stack([firsts, others, others]), crowds)
     assert pairs == {(0, i) for i in range(1, 6)} | {(1, i) for i in range(2, 6)} | {(7, 8)}
+    assert crowds.texts == set(range(6))
+    assert len(pairs) - 1 + crowds.left_out == 6 * 5 // 2
+
+
+def test_what_crowded_bands_leave_out_is_said(
+    store: Store, curate: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_buckets(monkeypatch)
+    frame = " ".join(f"word{i}" for i in range(60))
+    add(
+        store,
+        "alike.json",
+        {str(n): ["Say it", f"{frame} and the end number {n} of many"] for n in range(30)},
+    )
+    told = curate("dedup", "--near", "--on", "answers", "--dry-run", "--json")
+    assert told["crowded"] == 30
+    assert told["left_out"] > 0
+    _, _, said = curate("dedup", "--near", "--on", "answers", "--dry-run")
+    assert "30 texts are like so many others" in said
 
 
 LETTERS = st.text(alphabet="ab zé,.\n中文字X1", max_size=60)
