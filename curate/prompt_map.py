@@ -6,8 +6,10 @@ that tell them from the others. The sample and the start of the clusters are the
 
 import math
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,9 @@ BATCH = 32
 MOST_TOKENS = 256
 """Of a question; the rest does not move it on the map."""
 MOST_CHARACTERS = 4_000
+UMAP_NEIGHBOURS = 15
+FEWEST_FOR_UMAP = 100
+"""Of fewer questions it would show noise, and it takes half a minute to compile itself."""
 ROUNDS = 50
 TERMS = 4
 WORD = re.compile(r"[^\W\d_]{3,}")
@@ -182,16 +187,22 @@ def embed(folder: Path, texts: list[str]) -> Floats:
 
 def project(vectors: Floats) -> tuple[Floats, str]:
     """Two dimensions, by UMAP where umap-learn is installed, else by principal components; and which."""
-    try:
+    if len(vectors) < FEWEST_FOR_UMAP or find_spec("umap") is None:
+        return _principal(vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numba, and of what umap-learn asks scikit-learn for
         import umap  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError:
-        centred = vectors - vectors.mean(axis=0)
-        _, strengths, axes = np.linalg.svd(centred, full_matrices=False)
-        axes = axes[:2] * np.sign(axes[:2, np.abs(axes[:2]).argmax(axis=1)].diagonal())[:, None]
-        share = (strengths[:2] ** 2).sum() / max(float((strengths**2).sum()), 1e-12)
-        return (centred @ axes.T).astype(np.float32), f"PCA, {share:.0%} of the variance"
-    reducer = umap.UMAP(n_neighbors=min(15, len(vectors) - 1), metric="cosine", random_state=0, n_jobs=1)
-    return np.asarray(reducer.fit_transform(vectors), dtype=np.float32), "UMAP"
+
+        reducer = umap.UMAP(n_neighbors=UMAP_NEIGHBOURS, metric="cosine", random_state=0, n_jobs=1)
+        return np.asarray(reducer.fit_transform(vectors), dtype=np.float32), "UMAP"
+
+
+def _principal(vectors: Floats) -> tuple[Floats, str]:
+    centred = vectors - vectors.mean(axis=0)
+    _, strengths, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2, np.abs(axes[:2]).argmax(axis=1)].diagonal())[:, None]
+    share = (strengths[:2] ** 2).sum() / max(float((strengths**2).sum()), 1e-12)
+    return (centred @ axes.T).astype(np.float32), f"PCA, {share:.0%} of the variance"
 
 
 def cluster(vectors: Floats, count: int) -> list[int]:

@@ -16,10 +16,23 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; font-size: 14px; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
-img { max-width: 100%; }
+img { max-width: 100%; background: #fff; border-radius: 4px; }
+td { overflow-wrap: anywhere; min-width: 4rem; }
+td.n, th { overflow-wrap: normal; }
+@media screen { table.long { max-height: 36rem; overflow-y: auto; } }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f6f6; padding: .6rem; margin: .3rem 0; }
 .none, .small { color: #666; }
+@media (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; }
+  body { background: #15181c; color: #dde1e6; }
+  th, td { border-bottom-color: #3a4048; }
+  pre { background: #20252b; }
+  .none, .small { color: #9aa3ad; }
+}
 """
+
+MOST_ROWS = 30
+"""A table with more has a scroll bar on the screen."""
 
 NOTHING = '<p class="none">none</p>'
 
@@ -89,7 +102,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     lines = ["<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows]
-    return f"<table><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
+    kind = ' class="long"' if len(rows) > MOST_ROWS else ""
+    return f"<table{kind}><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
 
 
 def _counts(rows: Sequence[Row], name: str) -> str:

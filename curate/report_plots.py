@@ -1,8 +1,13 @@
 """The plots of `curate report`, each one PNG drawn with matplotlib."""
 
 import io
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from store.console import visible
 from store.errors import MissingExtra
@@ -15,6 +20,48 @@ if TYPE_CHECKING:
 
 MOST_BARS = 20
 MOST_COLOURS = 10
+COLOURS = [f"C{number}" for number in range(10)] + [
+    *(
+        "#1b4f72",
+        "#7e5109",
+        "#145a32",
+        "#78281f",
+        "#4a235a",
+        "#3e2723",
+        "#880e4f",
+        "#37474f",
+        "#827717",
+        "#006064",
+    )
+]
+"""Ten of matplotlib's, and for more topics ten dark ones: no two points that differ look the same."""
+ASIAN_FONTS = (
+    *(
+        "Noto Sans CJK SC",
+        "Noto Sans CJK JP",
+        "Source Han Sans SC",
+        "WenQuanYi Zen Hei",
+        "WenQuanYi Micro Hei",
+    ),
+    *(
+        "PingFang SC",
+        "Hiragino Sans GB",
+        "Hiragino Sans",
+        "Heiti SC",
+        "Arial Unicode MS",
+        "Microsoft YaHei",
+        "SimHei",
+    ),
+    *(
+        "Noto Sans KR",
+        "Apple SD Gothic Neo",
+        "Malgun Gothic",
+        "Noto Sans Arabic",
+        "Noto Sans Devanagari",
+        "Noto Sans Thai",
+    ),
+)
+"""What may be installed for letters that matplotlib's own font has not; the first one that has a letter draws it."""
 
 
 def new_figure(width: float = 8, height: float = 4) -> "tuple[Figure, Axes]":
@@ -34,6 +81,15 @@ def new_figure(width: float = 8, height: float = 4) -> "tuple[Figure, Axes]":
 
 def draw_all(facts: Mapping[str, Any], mapped: "PromptMap | None") -> dict[str, bytes]:
     """Name → PNG, of everything there is something to draw of."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.family": ["DejaVu Sans", *_fonts()]}), warnings.catch_warnings():
+        # a letter that no font here has is drawn as a box; the page has the word
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        return _draw_all(facts, mapped)
+
+
+def _draw_all(facts: Mapping[str, Any], mapped: "PromptMap | None") -> dict[str, bytes]:
     plots: dict[str, bytes] = {}
     if facts["turns"]:
         plots["turns"] = _by_class(facts["turns"], "turns", "the user's turns", "Turns by class")
@@ -63,10 +119,20 @@ def _png(figure: "Figure") -> bytes:
     return out.getvalue()
 
 
+@cache
+def _fonts() -> tuple[str, ...]:
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    return tuple(name for name in ASIAN_FONTS if name in installed)
+
+
 def _plain(text: object, width: int = 40) -> str:
     """A label of the data as matplotlib is to write it: no mathematics, nothing unseen."""
     shown = visible(str(text)).replace("\n", " ").replace("\t", " ").replace("$", r"\$")
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
+    if len(shown) <= width:
+        return shown
+    return f"{shown[: width // 2]}…{shown[-(width - width // 2 - 1) :]}"
 
 
 def _by_class(rows: Sequence[Mapping[str, Any]], column: str, label: str, title: str) -> bytes:
@@ -86,7 +152,7 @@ def _by_class(rows: Sequence[Mapping[str, Any]], column: str, label: str, title:
         )
     ax.set_xticks(range(len(places)), [f"{place:,}" for place in places], rotation=60)
     ax.set(xlabel=label, ylabel="share of the class", title=title)
-    ax.legend()
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return _png(figure)
 
 
@@ -104,7 +170,7 @@ def _ratings(one: Mapping[str, Any]) -> bytes:
         )
     who = " ".join(filter(None, (one["labeler"], one["template"], one["aspect"])))
     ax.set(xlabel=f"rating, {_plain(one['scale'])}", ylabel="share of the class", title=_plain(who, 80))
-    ax.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return _png(figure)
 
 
@@ -122,27 +188,41 @@ def _bars(rows: Sequence[tuple[str, int]], label: str, title: str) -> bytes:
 
 
 def _map(mapped: "PromptMap", by: str) -> bytes:
-    figure, ax = new_figure(9, 7)
+    figure, ax = new_figure(9, 9)
     labels = mapped.labels(by)
-    sizes: dict[str, int] = {}
-    for label in labels:
-        sizes[label] = sizes.get(label, 0) + 1
+    sizes = Counter(labels)
     names = sorted(sizes, key=lambda name: (-sizes[name], name))
-    most = len(names) if by == "topic" else MOST_COLOURS
-    for number, name in enumerate(names[:most]):
-        at = [place for place, label in enumerate(labels) if label == name]
-        points = mapped.points[at]
-        marker = "ox^sD"[number // MOST_COLOURS % 5]
-        ax.scatter(
-            *(points[:, 0], points[:, 1]), s=6, marker=marker, label=f"{_plain(name, 60)} ({sizes[name]:,})"
-        )
-    others = [place for place, label in enumerate(labels) if label not in names[:most]]
+    shown = names if by == "topic" else names[:MOST_COLOURS]
+    others = [place for place, label in enumerate(labels) if label not in shown]
     if others:
-        points = mapped.points[others]
-        label = f"{len(names) - most} others ({len(others):,})"
-        ax.scatter(*(points[:, 0], points[:, 1]), s=4, color="lightgrey", label=label, zorder=0)
+        label = f"{len(names) - len(shown)} others ({len(others):,})"
+        ax.scatter(*mapped.points[others].T, s=4, color="lightgrey", label=label, zorder=0)
+    for number, (name, title) in enumerate(zip(shown, without_shared_folders(shown), strict=True)):
+        points = mapped.points[[place for place, label in enumerate(labels) if label == name]]
+        colour = COLOURS[number % len(COLOURS)]
+        ax.scatter(*points.T, s=6, color=colour, label=f"{_plain(title, 48)} ({sizes[name]:,})")
+        if by == "topic":
+            box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colour, "alpha": 0.85}
+            number_of = name.split(" ", 1)[0]
+            ax.annotate(number_of, np.median(points, axis=0), ha="center", va="center", fontsize=9, bbox=box)
     ax.set(title=f"First questions by {by}: {mapped.method}, {len(labels):,} of {mapped.n_prompts:,}")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, markerscale=2.5, fontsize="small", frameon=False)
     return _png(figure)
+
+
+def without_shared_folders(names: Sequence[str]) -> list[str]:
+    """Names of files without the folders and the last names that all of them share, so that what differs is seen."""
+    parts = [name.split("/") for name in names]
+    start, end = _n_shared(parts), _n_shared([part[::-1] for part in parts])
+    if len(names) < 2 or start + end >= min(map(len, parts)):
+        return list(names)
+    return ["…/" * (start > 0) + "/".join(part[start : len(part) - end]) for part in parts]
+
+
+def _n_shared(parts: Sequence[Sequence[str]]) -> int:
+    """How many of the first are the same in all."""
+    return next(
+        (i for i, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), len(parts[0])
+    )

@@ -1,7 +1,6 @@
 """The report: one page that loads nothing, in which texts of the data are only shown, and its numbers."""
 
 import json
-import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 
 from curate.cli import cli
 from curate.ingest import IngestSettings, ingest_files
-from curate.prompt_map import cluster, name_topics, project
+from curate.prompt_map import PromptMap, Topic, cluster, name_topics, project
+from curate.report_plots import draw_all, without_shared_folders
 from curate.restoring import restore
 from store.console import run_command
 from store.db import Store
@@ -179,7 +179,7 @@ def test_a_map_is_drawn_with_an_encoder(
     shown = report(store, tmp_path / "report.html", capsys, *words)
     assert shown["map"]["prompts"] == 10 <= shown["map"]["of_prompts"]
     assert sum(topic["prompts"] for topic in shown["map"]["topics"]) == 10
-    assert re.match("PCA, |UMAP", shown["map"]["method"])
+    assert shown["map"]["method"].startswith("PCA, ")
     assert {f"report-map-{name}.png" for name in ("source", "class", "topic")} <= {
         Path(path).name for path in shown["plots"]
     }
@@ -187,3 +187,38 @@ def test_a_map_is_drawn_with_an_encoder(
         run_command(cli, ["report", "--out", "x.html", "--store", str(store.path), "--encoder", "/none"]) == 2
     )
     assert "text encoder" in capsys.readouterr().err
+
+
+def test_letters_of_other_scripts_and_long_names_are_drawn_without_a_word() -> None:
+    draw = np.random.default_rng(2)
+    sources = [f"sets/SuperNI/task{n % 15}_回答/train.json" for n in range(60)]
+    topics = [Topic(f"{n + 1} 翻译, สวัสดี, word", 5) for n in range(12)]
+    points = draw.normal(size=(60, 2)).astype(np.float32)
+    mapped = PromptMap(points, sources, ["GPT4", ""] * 30, [n % 12 for n in range(60)], topics, "PCA", 60)
+    facts: dict[str, Any] = {name: [] for name in ("turns", "lengths", "ratings", "languages", "decisions")}
+    drawn = draw_all(facts, mapped)  # warnings are errors here
+    assert set(drawn) == {"map-source", "map-class", "map-topic"}
+    assert all(png.startswith(b"\x89PNG") for png in drawn.values())
+
+
+def test_names_are_told_apart_by_what_they_do_not_share() -> None:
+    names = ["sets/a/task1/train.json", "sets/a/task2/train.json"]
+    assert without_shared_folders(names) == ["…/task1", "…/task2"]
+    assert without_shared_folders(["a.json", "b.json"]) == ["a.json", "b.json"]
+    assert without_shared_folders(["sets/a", "sets/a/b"]) == ["sets/a", "sets/a/b"]
+    assert without_shared_folders(["alone/x.json"]) == ["alone/x.json"]
+
+
+@pytest.mark.slow
+def test_a_large_map_is_laid_out_by_umap_where_it_is_installed() -> None:
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    draw = np.random.default_rng(5)
+    groups = np.repeat(np.eye(3, 16), 50, axis=0) + draw.normal(scale=0.05, size=(150, 16))
+    vectors = (groups / np.linalg.norm(groups, axis=1, keepdims=True)).astype(np.float32)
+    points, method = project(vectors)
+    assert method == "UMAP"
+    centres = np.stack([points[start : start + 50].mean(0) for start in (0, 50, 100)])
+    spread = max(np.linalg.norm(points[i * 50 : i * 50 + 50] - centres[i], axis=1).max() for i in range(3))
+    apart = min(np.linalg.norm(centres[i] - centres[j]) for i in range(3) for j in range(i))
+    assert apart > spread
+    assert (project(vectors)[0] == points).all()
