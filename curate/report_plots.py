@@ -196,15 +196,17 @@ def _map(mapped: "PromptMap", by: str) -> bytes:
     others = [place for place, label in enumerate(labels) if label not in shown]
     if others:
         label = f"{len(names) - len(shown)} others ({len(others):,})"
-        ax.scatter(*mapped.points[others].T, s=4, color="lightgrey", label=label, zorder=0)
+        points = mapped.points[others]
+        ax.scatter(points[:, 0], points[:, 1], s=4, color="lightgrey", label=label, zorder=0)
     for number, (name, title) in enumerate(zip(shown, without_shared_folders(shown), strict=True)):
         points = mapped.points[[place for place, label in enumerate(labels) if label == name]]
         colour = COLOURS[number % len(COLOURS)]
-        ax.scatter(*points.T, s=6, color=colour, label=f"{_plain(title, 48)} ({sizes[name]:,})")
+        label = f"{_plain(title, 48)} ({sizes[name]:,})"
+        ax.scatter(points[:, 0], points[:, 1], s=6, color=colour, label=label)
         if by == "topic":
             box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colour, "alpha": 0.85}
-            number_of = name.split(" ", 1)[0]
-            ax.annotate(number_of, np.median(points, axis=0), ha="center", va="center", fontsize=9, bbox=box)
+            middle = (float(np.median(points[:, 0])), float(np.median(points[:, 1])))
+            ax.annotate(name.split(" ", 1)[0], middle, ha="center", va="center", fontsize=9, bbox=box)
     ax.set(title=f"First questions by {by}: {mapped.method}, {len(labels):,} of {mapped.n_prompts:,}")
     ax.set_xticks([])
     ax.set_yticks([])
