@@ -222,7 +222,9 @@ def measure_texts(reading: "Reading", tokenizer: Path | None) -> Unit:
     ids: list[pa.Array] = []
     lengths: list[int] = []
     for batch in reading.batches(TEXTS, rows=BATCH_TEXTS):
-        ids.append(batch.column(0))
+        ids.append(
+            pa.array(batch.column(0).to_pylist(), pa.string())
+        )  # the column itself keeps the texts, too
         lengths += count(batch.column(1).to_pylist())
     columns = {"message_id": pa.chunked_array(ids, pa.string()), "length": pa.array(lengths, pa.int64())}
     reading.con.register("counted", pa.table(columns))
