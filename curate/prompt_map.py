@@ -6,16 +6,15 @@ that tell them from the others. The sample and the start of the clusters are the
 
 import math
 import re
-import warnings
 from collections import Counter
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.projection import project
 from store.errors import BadInput, MissingExtra, RequestError
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ BATCH = 32
 MOST_TOKENS = 256
 """Of a question; the rest does not move it on the map."""
 MOST_CHARACTERS = 4_000
-UMAP_NEIGHBOURS = 15
 FEWEST_FOR_UMAP = 100
 """Of fewer questions it would show noise, and it takes half a minute to compile itself."""
 ROUNDS = 50
@@ -130,7 +128,7 @@ def map_prompts(store: "Store", settings: MapSettings) -> PromptMap:
         raise RequestError("a map needs three questions or more; leave --encoder out")
     texts = [row["content"] for row in rows]
     vectors = embed(settings.encoder, texts)
-    points, method = project(vectors)
+    points, method = project(vectors, "auto" if len(vectors) >= FEWEST_FOR_UMAP else "pca")
     topic_of = cluster(vectors, min(settings.topics, len(texts)))
     names = name_topics(texts, topic_of)
     topics = [Topic(name, topic_of.count(number)) for number, name in enumerate(names)]
@@ -183,26 +181,6 @@ def embed(folder: Path, texts: list[str]) -> Floats:
         for place, vector in zip(places, torch.nn.functional.normalize(pooled).numpy(), strict=True):
             found[place] = vector
     return np.stack([vector for vector in found if vector is not None])
-
-
-def project(vectors: Floats) -> tuple[Floats, str]:
-    """Two dimensions, by UMAP where umap-learn is installed, else by principal components; and which."""
-    if len(vectors) < FEWEST_FOR_UMAP or find_spec("umap") is None:
-        return _principal(vectors)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of numba, and of what umap-learn asks scikit-learn for
-        import umap  # type: ignore[import-not-found, import-untyped, unused-ignore]
-
-        reducer = umap.UMAP(n_neighbors=UMAP_NEIGHBOURS, metric="cosine", random_state=0, n_jobs=1)
-        return np.asarray(reducer.fit_transform(vectors), dtype=np.float32), "UMAP"
-
-
-def _principal(vectors: Floats) -> tuple[Floats, str]:
-    centred = vectors - vectors.mean(axis=0)
-    _, strengths, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2, np.abs(axes[:2]).argmax(axis=1)].diagonal())[:, None]
-    share = (strengths[:2] ** 2).sum() / max(float((strengths**2).sum()), 1e-12)
-    return (centred @ axes.T).astype(np.float32), f"PCA, {share:.0%} of the variance"
 
 
 def cluster(vectors: Floats, count: int) -> list[int]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from curate.cli import cli
 from curate.ingest import IngestSettings, ingest_files
-from curate.prompt_map import PromptMap, Topic, cluster, name_topics, project
+from curate.projection import project
+from curate.prompt_map import PromptMap, Topic, cluster, name_topics
 from curate.report_plots import draw_all, without_shared_folders
 from curate.restoring import restore
 from store.console import run_command
@@ -159,7 +160,7 @@ def test_clusters_apart_are_found_and_named_by_their_own_words() -> None:
     texts = [f"please tell about {word}" for word in ("cats", "taxes", "python") for _ in range(20)]
     names = name_topics(texts, labels)
     assert {name.split()[1].rstrip(",") for name in names} == {"cats", "taxes", "python"}
-    points, _method = project(vectors.astype(np.float32))
+    points, _method = project(vectors.astype(np.float32), "pca")
     assert points.shape == (60, 2)
     assert cluster(vectors.astype(np.float32), 3) == labels
 
@@ -216,7 +217,7 @@ def test_a_large_map_is_laid_out_by_umap_where_it_is_installed() -> None:
     groups = np.repeat(np.eye(3, 16), 50, axis=0) + draw.normal(scale=0.05, size=(150, 16))
     vectors = (groups / np.linalg.norm(groups, axis=1, keepdims=True)).astype(np.float32)
     points, method = project(vectors)
-    assert method == "UMAP"
+    assert method.startswith("UMAP, 15 neighbours")
     centres = np.stack([points[start : start + 50].mean(0) for start in (0, 50, 100)])
     spread = max(np.linalg.norm(points[i * 50 : i * 50 + 50] - centres[i], axis=1).max() for i in range(3))
     apart = min(np.linalg.norm(centres[i] - centres[j]) for i in range(3) for j in range(i))
