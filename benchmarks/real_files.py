@@ -105,7 +105,8 @@ def table(store: Store, data: Path) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for (folder, reader), line in lines.items():
         where = f"{folder}/{line.files[0]}" if len(line.files) == 1 else f"{folder} ({len(line.files)} files)"
-        why = ", ".join(f"{name} {count:,}" for name, count in line.reasons.most_common(MOST_REASONS))
+        most = sorted(line.reasons.items(), key=lambda one: (-one[1], one[0]))[:MOST_REASONS]
+        why = ", ".join(f"{name} {count:,}" for name, count in most)
         yield (
             f"| {where} | `{reader}` | {line.read:,} | {line.kept:,} | {line.rejected:,} |"
             f" {line.conversations:,} | {line.reasons.total():,} | {why} |"
