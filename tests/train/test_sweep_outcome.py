@@ -105,6 +105,10 @@ def test_an_interval_of_two_seeds_does_not_press_the_rest_together() -> None:
     assert spots[0].seeds == (1.0, 3.0)
     assert -0.2 < drawing.limits[0] < 1.0
     assert 3.0 < drawing.limits[1] < 4.2
+    one_seed = drawing_of(outcome_of({("0.1", "0"): 1.0, ("1", "0"): 1.1}))
+    assert one_seed is not None
+    assert one_seed.limits[0] < 0.0
+    assert one_seed.limits[1] > 2.1
 
 
 def test_names_stand_side_by_side_and_the_terminal_shows_them() -> None:

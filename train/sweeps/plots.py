@@ -44,14 +44,19 @@ class Drawing:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """What the upright axis shows: all values, and of wide intervals as much again as half of their range."""
+        """What the upright axis shows: all values, and of intervals over a few seeds, which may be very wide, as much
+        again as half of the values' range.
+        """
         spots = [spot for spots in self.lines.values() for spot in spots]
-        values = [value for spot in spots for value in (spot.figure.value, *spot.seeds)]
-        lows = [spot.figure.low for spot in spots if spot.figure.low is not None]
-        highs = [spot.figure.high for spot in spots if spot.figure.high is not None]
+        ends = [end for spot in spots for end in (spot.figure.low, spot.figure.high) if end is not None]
+        narrow = [spot.figure for spot in spots if not spot.seeds]
+        values = [
+            *(value for spot in spots for value in (spot.figure.value, *spot.seeds)),
+            *(end for figure in narrow for end in (figure.low, figure.high) if end is not None),
+        ]
         room = 0.5 * (max(values) - min(values)) or 0.5
-        low = max(min([*lows, *values]), min(values) - room)
-        high = min(max([*highs, *values]), max(values) + room)
+        low = max(min([*ends, *values]), min(values) - room)
+        high = min(max([*ends, *values]), max(values) + room)
         return low - 0.1 * room, high + 0.1 * room
 
     @property
