@@ -28,6 +28,7 @@ class Session(AppService):
             download_manager=DownloadManager(),
         )
         self._words = words
+        self._ending = asyncio.Lock()
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
@@ -52,13 +53,16 @@ class Session(AppService):
         """Take no piece of a file."""
 
     async def stop(self) -> None:
-        """Ask the process to leave, wait for what it saves, and end it if it does not."""
-        if self._process is None:
-            return
+        """Ask the process to leave, wait for what it saves, and end it if it does not; asked twice, once."""
+        async with self._ending:
+            if self._process is not None:
+                await self._stop(self._process)
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(super().stop(), LEAVE_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), LEAVE_S)
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+            await asyncio.wait_for(process.wait(), LEAVE_S)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
