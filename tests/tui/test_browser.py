@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,8 @@ def test_a_pair_is_judged_by_keys_in_a_browser(page, served, review_pairs):
     wait_for(page, "gpt-3.5-turbo")
     press(page, "Control+q")
     page.wait_for_selector("#ended", state="visible", timeout=WAIT_MS)
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(60) == 0  # by then the page's process has handed its vote to the store
     assert review_pairs() == [("a-is-better", True, False, "camels5-blind")]
     assert page.faults == []
     port = re.search(r":(\d+)/", served.address)[1]
