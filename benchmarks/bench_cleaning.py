@@ -119,7 +119,7 @@ def time_ways(answers: list[str], pages: list[str], rounds: int) -> None:
 def time_command(pages: list[str], folder: Path) -> None:
     """Print how fast `curate clean` is on a store, reading, hashing and writing included."""
     from curate.clean import CleanSettings, clean
-    from curate.ingest import IngestSettings, ingest_files
+    from curate.ingesting.ingest import IngestSettings, ingest_files
     from store.db import Store
 
     records = [

@@ -44,7 +44,7 @@ def trainers(folder: Path, asked: argparse.Namespace) -> tuple[Any, Any]:
     """Our trainer and TRL's over the same rows and the same weights."""
     from trl import SFTTrainer
 
-    from train.run_settings import RunSettings
+    from train.running.run_settings import RunSettings
     from train.trainers.weighted import WeightedSFTTrainer, arguments
 
     settings = RunSettings("", "", steps=asked.steps, batch_size=asked.batch, accumulation=asked.accumulation)

@@ -24,12 +24,12 @@ import make_sharegpt_corpus
 import numpy as np
 import pyarrow as pa
 
-from curate.benchmark_items import Item, read_items
-from curate.contamination import GramIndex, Index, MeaningIndex, NearIndex, words_by_message
+from curate.contamination.decontaminate import DecontaminateSettings, decontaminate
+from curate.contamination.items import Item, read_items
+from curate.contamination.search import GramIndex, Index, MeaningIndex, NearIndex, words_by_message
 from curate.deciding import Caution
-from curate.decontaminate import DecontaminateSettings, decontaminate
 from curate.encoder import Encoder
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.part_texts import TextPiece
 from curate.shingles import text_buffer
 from store.db import Store

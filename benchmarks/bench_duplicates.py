@@ -26,11 +26,11 @@ import make_sharegpt_corpus
 import numpy as np
 import pyarrow as pa
 
-from curate import banding
 from curate.deciding import Caution
-from curate.dedup import DedupSettings, counts, dedup
-from curate.ingest import IngestSettings, ingest_files
-from curate.near import N_BANDS, Near, band_hashes, min_hashes
+from curate.duplicates import banding
+from curate.duplicates.dedup import DedupSettings, counts, dedup
+from curate.duplicates.near import N_BANDS, Near, band_hashes, min_hashes
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.shingles import grams_of, jaccard, text_buffer, words_of
 from store.db import Store
 
@@ -225,7 +225,7 @@ def measure(store: Store) -> None:
 
 
 def _exact() -> Any:
-    from curate.exact import Exact
+    from curate.duplicates.exact import Exact
 
     return Exact()
 

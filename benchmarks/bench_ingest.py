@@ -38,7 +38,7 @@ def attached(folder: Path) -> Any:
 
 def ours(path: Path, folder: Path) -> Path:
     """`curate ingest`: strict, hashed, de-duplicated, a turn per piece."""
-    from curate.ingest import IngestSettings, ingest_files
+    from curate.ingesting.ingest import IngestSettings, ingest_files
     from store.db import Store
 
     ingest_files(Store(folder / "ours.duckdb"), "sharegpt", [path], IngestSettings())

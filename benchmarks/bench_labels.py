@@ -18,9 +18,9 @@ from pathlib import Path
 
 from label.chat import open_chat_model
 from label.engine.prices import price_of
-from label.judge import judge_store
-from label.parse import PARSER_VERSION
-from label.rating_job import TEMPLATE, JudgeSettings
+from label.judging.judge import judge_store
+from label.judging.parse import PARSER_VERSION
+from label.judging.rating_job import TEMPLATE, JudgeSettings
 from store.config import Limits
 from store.db import Store
 from store.ids import conversation_digest, path_digests, uuid_text

@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 
 from label.id_columns import uuid_column
-from label.pair_rules import PairRule, Pairs
-from label.pairs import PairSettings, keep_pairs, plan_pairs
-from label.rank import RankSettings, rank_report
-from label.scores import Scoring, read_scores
+from label.pairs.choose import PairSettings, keep_pairs, plan_pairs
+from label.pairs.rules import PairRule, Pairs
+from label.ranking.rank import RankSettings, rank_report
+from label.ranking.scores import Scoring, read_scores
 from store.db import Reading, Store
 from store.named_sql import named_sql
 from store.selections import selection_named
@@ -135,7 +135,7 @@ def report_sizes(store: Store, folder: Path) -> None:
 
 def ours(reading: Reading, rule: PairRule) -> Pairs:
     """Pairs as `label pairs` makes them, ties and replaced rewards looked after."""
-    from label.pair_rules import Drops, pairs_by
+    from label.pairs.rules import Drops, pairs_by
 
     scores = read_scores(reading, Scoring())
     return pairs_by(rule, scores.sets, 1e-4, Drops())

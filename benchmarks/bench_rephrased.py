@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.contamination import NEAR_MIN_WORDS, words_of_texts
+from curate.contamination.search import NEAR_MIN_WORDS, words_of_texts
 from curate.encoder import Encoder
 
 SUBJECTS = ("abstract_algebra", "sociology", "high_school_us_history")

@@ -26,10 +26,10 @@ from make_review_store import generate
 
 from store.db import Store
 from store.engines import Thrift, be_thrifty
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
 from tui.cli import GROWTH_BYTES, MEMORY, THREADS
 from tui.query import Filter, parse_filter
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 FILTERS = (
     "",

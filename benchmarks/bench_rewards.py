@@ -182,8 +182,8 @@ def one_by_one(folder: Path, store: Any) -> tuple[Times, dict[str, float]]:
 
 def whole_command(folder: Path, store: Any, name: str) -> tuple[Times, dict[str, float]]:
     """What it takes, and the numbers, of what `label reward` does once the model is loaded."""
-    from label.reward import RewardSettings, responses_to_score, score_store
     from label.reward_model import RewardChoice, open_reward_model
+    from label.rewarding.reward import RewardSettings, responses_to_score, score_store
 
     model = open_reward_model(RewardChoice(str(folder)))
     model.check()

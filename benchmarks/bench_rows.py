@@ -35,7 +35,7 @@ class Corpus:
     store: Any
     tokenizer: Path
     messages: Any
-    """An export of `train.file_rows`."""
+    """An export of `train.checking.file_rows`."""
     n_rows: int
 
 
@@ -60,10 +60,10 @@ def make_corpus(folder: Path, asked: argparse.Namespace) -> Corpus:
     """A store of the conversations, a tokenizer trained on them, and their export as messages."""
     import random
 
-    from curate.ingest import IngestSettings, ingest_files
+    from curate.ingesting.ingest import IngestSettings, ingest_files
     from store.db import Store
-    from train.export import export_store
-    from train.file_rows import open_export
+    from train.checking.file_rows import open_export
+    from train.exporting.export import export_store
 
     rng = random.Random(7)
     talks = make_sharegpt_corpus.load(asked.sharegpt) if asked.sharegpt else make_sharegpt_corpus.made_up(rng)
@@ -103,7 +103,7 @@ def make_tokenizer(talks: list[dict[str, Any]]) -> Any:
 
 def export_settings(layout: str, tokenizer: Path | None, length: int) -> Any:
     """How the recipe `sft` is written."""
-    from train.export import ExportSettings
+    from train.exporting.export import ExportSettings
     from train.recipes.sft import SftSettings
 
     path = None if tokenizer is None else str(tokenizer)
@@ -116,8 +116,8 @@ def time_tokenising(corpus: Corpus, asked: argparse.Namespace) -> None:
     from transformers import AutoTokenizer
 
     from store.chat_format import ChatFormat
-    from train.export import export_store
-    from train.prepare import prepare_rows
+    from train.exporting.export import export_store
+    from train.running.prepare import prepare_rows
 
     tokenizer = AutoTokenizer.from_pretrained(corpus.tokenizer)
     chat = ChatFormat.load(corpus.tokenizer, "tulu")
@@ -151,7 +151,7 @@ def tokenised(corpus: Corpus, asked: argparse.Namespace) -> Any:
     from datasets import Dataset
 
     from store.chat_format import ChatFormat
-    from train.prepare import prepare_rows
+    from train.running.prepare import prepare_rows
 
     path = corpus.folder / "rows.arrow"
     prepare_rows(corpus.messages, ChatFormat.load(corpus.tokenizer, "tulu"), asked.length, path)
@@ -178,7 +178,7 @@ def time_training(rows: Any, corpus: Corpus, asked: argparse.Namespace) -> None:
     from bench_trainers import taken
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from train.run_settings import RunSettings
+    from train.running.run_settings import RunSettings
     from train.trainers.weighted import make_trainer, pack
 
     tokenizer = AutoTokenizer.from_pretrained(corpus.tokenizer)

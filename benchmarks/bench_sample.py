@@ -25,11 +25,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from label.engine.prices import PriceTag
-from label.sample import plan_samples, sample_store
 from label.sampler import SamplerChoice, open_sampler
 from label.samplers.server import ServerSampler
-from label.sampling_job import SampleSettings
-from label.sampling_plan import read_windows
+from label.sampling.sample import plan_samples, sample_store
+from label.sampling.sampling_job import SampleSettings
+from label.sampling.sampling_plan import read_windows
 from store.db import Store
 from store.ids import conversation_digest, path_digests, uuid_text
 

@@ -136,7 +136,7 @@ def dpo_trainer(folder: Path, asked: Asked) -> Any:
 
 def settings(asked: Asked) -> Any:
     """One micro-batch a step; half as many pairs as rows."""
-    from train.run_settings import RunSettings
+    from train.running.run_settings import RunSettings
 
     return RunSettings("", "", steps=asked.steps, batch_size=asked.batch, accumulation=1, log_every=10**6)
 

@@ -151,10 +151,10 @@ def through_pilot(path: Path, votes: int) -> None:
     """Votes through the app without a terminal."""
     from textual.pilot import Pilot
 
+    from tui.answers.browse import StoreBrowse
+    from tui.answers.store_review import StoreReview
     from tui.app import ReviewApp
     from tui.screens.judge import JudgeScreen
-    from tui.store_browse import StoreBrowse
-    from tui.store_data import StoreReview
 
     data = StoreReview(Store(path), "pilot")
     browse = StoreBrowse(data)

@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from curate.filter import FILTERS, Filter
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 from store.ids import to_text
 

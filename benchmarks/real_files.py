@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curate.deciding import Caution
-from curate.filter_options import choose
-from curate.filter_run import FilterSettings, filter_store
-from curate.ingest import IngestSettings, ingest_files
+from curate.filtering.filter_options import choose
+from curate.filtering.filter_run import FilterSettings, filter_store
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 
 FOLDERS = ("conversations", "instructions", "preferences", "response_sets")

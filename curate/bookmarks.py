@@ -15,7 +15,7 @@ from store.named_sql import named_sql
 from store.selections import SelectionKind
 
 if TYPE_CHECKING:
-    from curate.choosing import Kept
+    from curate.choosing.selection import Kept
     from store.db import Reading, Store
 
 BookmarkKind = Literal["conversation", "prompt", "pair"]
@@ -66,7 +66,7 @@ def keep_bookmarks(
 
     Raises RequestError if nothing of that kind is bookmarked.
     """
-    from curate.choosing import Choice, keep_choice
+    from curate.choosing.selection import Choice, keep_choice
 
     with store.read() as reading:
         found = [one for one in read_bookmarks(reading, annotator) if one.kind == kind]

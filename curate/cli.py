@@ -2,21 +2,21 @@
 
 import click
 
-from curate import (
-    cli_blocks,
-    cli_bookmarks,
-    cli_choose,
-    cli_classes,
-    cli_clean,
-    cli_decontaminate,
-    cli_dedup,
-    cli_filter,
-    cli_formats,
-    cli_ingest,
-    cli_report,
-    cli_stats,
+from curate.commands import (
+    blocks,
+    bookmarks,
+    choose,
+    classes,
+    clean,
+    decontaminate,
+    dedup,
+    filter,
+    formats,
+    ingest,
+    report,
+    stats,
 )
-from curate.cli_store import COMMANDS
+from curate.commands.store import COMMANDS
 from store.console import CONTEXT, common_options, main_of
 
 
@@ -34,18 +34,18 @@ def cli() -> None:
 
 
 for command in (
-    cli_ingest.ingest,
-    cli_formats.formats,
-    cli_classes.classes,
-    cli_stats.stats,
-    cli_clean.clean,
-    cli_filter.filter_,
-    cli_dedup.dedup,
-    cli_decontaminate.decontaminate,
-    cli_blocks.blocks,
-    *cli_choose.COMMANDS,
-    cli_bookmarks.bookmarks,
-    *cli_report.COMMANDS,
+    ingest.ingest,
+    formats.formats,
+    classes.classes,
+    stats.stats,
+    clean.clean,
+    filter.filter_,
+    dedup.dedup,
+    decontaminate.decontaminate,
+    blocks.blocks,
+    *choose.COMMANDS,
+    bookmarks.bookmarks,
+    *report.COMMANDS,
     *COMMANDS,
 ):
     cli.add_command(command)

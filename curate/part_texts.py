@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from curate.known_ids import uuid_array
+from curate.ingesting.known_ids import uuid_array
 from curate.shingles import text_buffer
 from store.named_sql import named_sql
 from store.rows import ROLES

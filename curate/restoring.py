@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.finding import find
+from curate.looking.finding import find
 from store.errors import BadSettings, RequestError
 from store.runs import run_of, utc_now
 

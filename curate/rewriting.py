@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from curate.known_ids import uuid_array
-from curate.piece import nullable_uuid_array
+from curate.ingesting.known_ids import uuid_array
+from curate.ingesting.piece import nullable_uuid_array
 from store.ids import ROOT, derived_digest, message_digest
 from store.named_sql import named_sql
 

@@ -23,7 +23,7 @@ from statistics import fmean
 from label.offline_world import is_right, rate
 from store.console import table
 from store.db import Store
-from train.answer import Decoding, answer
+from train.evaluating.answer import Decoding, answer
 
 EXAMPLES = Path(__file__).resolve().parent
 MARKER = ".made-by-the-demo"

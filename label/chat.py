@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from label.label_probability import FirstToken
+from label.comparing.label_probability import FirstToken
 from store.errors import PreferablyError
 from store.extensions import ExtensionPoint
 from store.ids import uuid_text

@@ -5,22 +5,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from label import (
-    cli_agree,
-    cli_batch,
-    cli_bias,
-    cli_compare,
-    cli_mt_bench,
-    cli_pairs,
-    cli_prefer,
-    cli_rank,
-    cli_reward,
-    cli_sample,
-    cli_upkeep,
-)
-from label.cli_in_batches import InBatches, batch_options, run_in_batches
-from label.cli_models import Asking, canary_words, echo_costs, model_options
-from label.cli_tally import check_any_worked, counted_in_words, echo_stopped
+from label.commands import agree, batch, bias, compare, mt_bench, pairs, prefer, rank, reward, sample, upkeep
+from label.commands.in_batches import InBatches, batch_options, run_in_batches
+from label.commands.models import Asking, canary_words, echo_costs, model_options
+from label.commands.tally import check_any_worked, counted_in_words, echo_stopped
 from store.console import (
     CONTEXT,
     common_options,
@@ -41,8 +29,8 @@ from store.errors import BadSettings, PreferablyError
 if TYPE_CHECKING:
     from label.chat import ChatModel
     from label.engine.prices import PriceTag
-    from label.judge import Forecast, JudgeReport
-    from label.rating_job import JudgeSettings, Tally
+    from label.judging.judge import Forecast, JudgeReport
+    from label.judging.rating_job import JudgeSettings, Tally
     from store.db import Store
 
 
@@ -122,8 +110,8 @@ def judge(
     Keys come from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY).
     """
     from label.batches.job import BatchJob
-    from label.rating_job import JudgeSettings
-    from label.turns import Draw
+    from label.judging.rating_job import JudgeSettings
+    from label.judging.turns import Draw
     from store.config import load_config
     from store.db import Store
 
@@ -158,8 +146,8 @@ def judge(
 def _judge(
     store: "Store", model: "ChatModel", price: "PriceTag", settings: "JudgeSettings", *, as_json: bool
 ) -> None:
-    from label.judge import count_turns, judge_store, plan_turns
-    from label.rating_job import Tally, questions_of
+    from label.judging.judge import count_turns, judge_store, plan_turns
+    from label.judging.rating_job import Tally, questions_of
 
     plan = plan_turns(store, settings)
     total = count_turns(plan) * len(questions_of(model, settings))
@@ -212,7 +200,7 @@ def _forecast(
 ) -> None:
     from dataclasses import asdict
 
-    from label.judge import forecast
+    from label.judging.judge import forecast
 
     expected = forecast(store, model, price, settings)
     if as_json:
@@ -281,17 +269,17 @@ def _counts_in_words(counts: dict[str, object]) -> str:
 
 
 for command in (
-    *cli_compare.COMMANDS,
-    *cli_mt_bench.COMMANDS,
-    *cli_batch.COMMANDS,
-    *cli_reward.COMMANDS,
-    *cli_prefer.COMMANDS,
-    *cli_sample.COMMANDS,
-    *cli_agree.COMMANDS,
-    *cli_bias.COMMANDS,
-    *cli_rank.COMMANDS,
-    *cli_pairs.COMMANDS,
-    *cli_upkeep.COMMANDS,
+    *compare.COMMANDS,
+    *mt_bench.COMMANDS,
+    *batch.COMMANDS,
+    *reward.COMMANDS,
+    *prefer.COMMANDS,
+    *sample.COMMANDS,
+    *agree.COMMANDS,
+    *bias.COMMANDS,
+    *rank.COMMANDS,
+    *pairs.COMMANDS,
+    *upkeep.COMMANDS,
 ):
     cli.add_command(command)
 

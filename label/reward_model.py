@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from label.exchange import Exchange
-from label.exchange_tokens import TokenizedExchange, TruncationSide
+from label.local.exchange_tokens import TokenizedExchange, TruncationSide
 from store.errors import BadInput, BadSettings
 from store.extensions import ExtensionPoint
 

@@ -11,7 +11,7 @@ from store.extensions import ExtensionPoint
 DOCS = Path(__file__).parents[1] / "docs"
 TABLES = (
     "curate.reader:READERS",
-    "curate.detect:FORMATS",
+    "curate.ingesting.detect:FORMATS",
     "curate.cleaning:CLEANING_STEPS",
     "curate.filter:FILTERS",
     "label.chat:CHAT_MODELS",

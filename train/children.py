@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from store.console import TIED_TO, note
 from store.errors import PreferablyError, RequestError, TryLater
-from train.launch import environment
+from train.running.launch import environment
 
 ERROR = "error: "
 """What the line begins with that a command ends with where it fails."""

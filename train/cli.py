@@ -17,17 +17,17 @@ from store.console import (
     table,
 )
 from store.errors import CheckFailed
-from train.cli_benchmarks import benchmarks
-from train.cli_evaluate import evaluate
-from train.cli_export import export
-from train.cli_iterate import iterate
-from train.cli_map import map_command
-from train.cli_mt_bench import mt_bench
-from train.cli_run import run
-from train.cli_sweep import sweep
+from train.commands.benchmarks import benchmarks
+from train.commands.evaluate import evaluate
+from train.commands.export import export
+from train.commands.iterate import iterate
+from train.commands.map import map_command
+from train.commands.mt_bench import mt_bench
+from train.commands.run import run
+from train.commands.sweep import sweep
 
 if TYPE_CHECKING:
-    from train.check import CheckReport
+    from train.checking.check import CheckReport
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
@@ -93,8 +93,8 @@ def check(
     **options: Any,
 ) -> None:
     """Say what a trainer will really see of PATH, an export or a file of rows; exit 1 if it has faults."""
-    from train.check import CheckSettings, check_export, rules_for
-    from train.file_rows import open_export
+    from train.checking.check import CheckSettings, check_export, rules_for
+    from train.checking.file_rows import open_export
 
     settings = CheckSettings(
         tokenizer=str(tokenizer) if tokenizer else None,
@@ -115,7 +115,7 @@ def check(
 
 
 def _check_json(report: "CheckReport", tokenizer: Any) -> dict[str, object]:
-    from train.show import shown_json
+    from train.checking.show import shown_json
 
     return {
         "recipe": report.recipe,
@@ -135,7 +135,7 @@ def _check_json(report: "CheckReport", tokenizer: Any) -> dict[str, object]:
 
 
 def _print_check(report: "CheckReport", tokenizer: Any) -> None:
-    from train.show import show
+    from train.checking.show import show
 
     for sight in report.shown:
         for line, is_trained in show(sight, tokenizer):

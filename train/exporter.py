@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from store.extensions import ExtensionPoint
 from store.ids import to_text
-from train.pair_tokens import PairTokens
-from train.rows import LabelledRow, PairRow, Row, TrainingRow
+from train.checking.pair_tokens import PairTokens
+from train.exporting.rows import LabelledRow, PairRow, Row, TrainingRow
 from train.supervise import Supervised
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from store.chat_template import OWN
 from store.db import Store
 from store.errors import UnknownName
 from train.exporter import ExportRow
-from train.rows import Tally
-from train.steps import Step
+from train.exporting.rows import Tally
+from train.exporting.steps import Step
 
 
 @dataclass(frozen=True, slots=True)

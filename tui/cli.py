@@ -14,9 +14,9 @@ from store.errors import BadInput, BadSettings, MissingExtra, RequestError, TryL
 
 if TYPE_CHECKING:
     from store.db import Store
-    from tui.judging_queue import QueueKind, QueueSettings
+    from tui.answers.store_review import StoreReview
+    from tui.judging.queue import QueueKind, QueueSettings
     from tui.query import Filter
-    from tui.store_data import StoreReview
 
 MEMORY = "96MB"
 """What reading the store may use at once; more goes to disk."""
@@ -175,8 +175,8 @@ def _judging(
     Raises BadSettings or UnknownName for a filter that makes no sense, BadInput for a file that is no text.
     """
     from tui.browse_data import PAIRS
-    from tui.judging_queue import QueueSettings
-    from tui.protocols import PROTOCOLS
+    from tui.judging.protocols import PROTOCOLS
+    from tui.judging.queue import QueueSettings
     from tui.query import parse_filter
 
     asked = PROTOCOLS[protocol]
@@ -192,7 +192,7 @@ def _judging(
 def _open(
     store: "Store", annotator: str, judging: "QueueSettings", wanted: "Filter", *, is_plain: bool
 ) -> int:
-    from tui.store_data import StoreReview
+    from tui.answers.store_review import StoreReview
 
     data = StoreReview(store, annotator, judging)
     try:
@@ -210,8 +210,8 @@ def _close(data: "StoreReview") -> None:
 
 def _run_app(data: "StoreReview", store_name: str, wanted: "Filter") -> int:
     from store.engines import Thrift, be_thrifty
+    from tui.answers.browse import StoreBrowse
     from tui.app import ReviewApp
-    from tui.store_browse import StoreBrowse
 
     be_thrifty(Thrift(MEMORY, THREADS, GROWTH_BYTES))
     browse = StoreBrowse(data)

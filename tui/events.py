@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from textual.message import Message as Event
 
-from tui.blind import BlindPair
 from tui.browse_data import Cleaning, MeasureStep, TextPlace
 from tui.figures import Figure
-from tui.judging import Judging
+from tui.judging.blind import BlindPair
+from tui.judging.session import Judging
 from tui.listing import Line, Listing
 from tui.query import Filter
 from tui.response_set import ResponseSet, TextsView

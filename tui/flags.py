@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.allowing import SHOWN_CHARS
+from curate.contamination.allowing import SHOWN_CHARS
 from tui.excerpts import span_marked
 from tui.review_data import Turn
 from tui.transcript_blocks import Block

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tui.blind import Act, BlindPair
-from tui.judging import Judging, save_act, save_undo
+from tui.judging.blind import Act, BlindPair
+from tui.judging.session import Judging, save_act, save_undo
 from tui.review_data import PairTexts, ReviewData
 from tui.text import clean
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from label.ranking import TIE
+from label.ranking.order import TIE
 from tui.review_data import Turn
 
 MOST_PIECES = 4_000

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tui.blind import Act, BlindPair, Vote
-from tui.history import History
-from tui.protocols import JudgingProtocol
+from tui.judging.blind import Act, BlindPair, Vote
+from tui.judging.history import History
+from tui.judging.protocols import JudgingProtocol
 from tui.query import Filter
 
 News = Literal["none", "some", "more"]

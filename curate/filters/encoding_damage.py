@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from curate.filtering.mojibake import FENCE, MOJIBAKE_MARKS
+from curate.filtering.noticing import Noticed, any_turn, look_at
 from curate.filters.byte_scan import texts_with_controls
-from curate.mojibake import FENCE, MOJIBAKE_MARKS
-from curate.noticing import Noticed, any_turn, look_at
 
 if TYPE_CHECKING:
     import polars as pl

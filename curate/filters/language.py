@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import noticed_frame
+from curate.filtering.noticing import noticed_frame
 from store.errors import MissingExtra
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import noticed_frame
+from curate.filtering.noticing import noticed_frame
 
 if TYPE_CHECKING:
     import polars as pl

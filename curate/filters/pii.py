@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import Noticed, any_turn, noticed_frame
+from curate.filtering.noticing import Noticed, any_turn, noticed_frame
 from store.errors import BadSettings, UnknownName
 
 if TYPE_CHECKING:

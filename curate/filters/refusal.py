@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import Noticed, look_at, share_of_answers
+from curate.filtering.noticing import Noticed, look_at, share_of_answers
 
 if TYPE_CHECKING:
     import polars as pl

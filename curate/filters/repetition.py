@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.mojibake import FENCE
-from curate.noticing import Noticed, any_turn, noticed_frame
+from curate.filtering.mojibake import FENCE
+from curate.filtering.noticing import Noticed, any_turn, noticed_frame
 
 if TYPE_CHECKING:
     import polars as pl

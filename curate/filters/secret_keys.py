@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.noticing import Noticed, any_turn, look_at
+from curate.filtering.noticing import Noticed, any_turn, look_at
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.mojibake import FENCE
-from curate.noticing import EVIDENCE, Noticed, noticed_frame
+from curate.filtering.mojibake import FENCE
+from curate.filtering.noticing import EVIDENCE, Noticed, noticed_frame
 
 if TYPE_CHECKING:
     import polars as pl

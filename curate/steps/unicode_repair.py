@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unicodedata import is_normalized, normalize
 
 from curate.cleaning import Turn
-from curate.mojibake import FENCE, MOJIBAKE_MARKS
+from curate.filtering.mojibake import FENCE, MOJIBAKE_MARKS
 from store.errors import MissingExtra
 
 if TYPE_CHECKING:

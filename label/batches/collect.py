@@ -15,15 +15,15 @@ from label.chat import CallError, ChatModel
 from label.engine.clock import Clock
 from label.engine.prices import PriceTag
 from label.engine.sigterm import ending_on_sigterm
-from label.rating_job import JudgeSettings
+from label.judging.rating_job import JudgeSettings
 from label.reasons import commonest
 from store.db import Store
 from store.errors import PreferablyError, TryLater, UnknownName
 from store.runs import run_of
 
 if TYPE_CHECKING:
-    from label.compare import CompareReport
-    from label.judge import JudgeReport
+    from label.comparing.compare import CompareReport
+    from label.judging.judge import JudgeReport
     from store.console import Advance
     from store.runs import Run
 
@@ -255,8 +255,8 @@ def _make_labels(run: "Run", ids: set[str], advance: "Advance") -> "list[JudgeRe
 
 def _label(store: Store, stored: StoredJob, advance: "Advance") -> "JudgeReport | CompareReport":
     """Label what is answered of a job, without a call, on the plan it was made with."""
-    from label.compare import compare_store, pairs_to_judge
-    from label.judge import judge_store, plan_turns
+    from label.comparing.compare import compare_store, pairs_to_judge
+    from label.judging.judge import judge_store, plan_turns
 
     then = Store(store.path, at=f"v{stored.planned_at}", wait_s=store.wait_s)
     settings, model = stored.job.settings, stored.job.open_model()

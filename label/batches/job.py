@@ -23,13 +23,13 @@ from label.batches.rows import (
 )
 from label.batches.submit import PATIENCE, Courier, Patience
 from label.chat import ChatModel, open_chat_model
-from label.comparison_job import CompareSettings, question_of
+from label.comparing.comparison_job import CompareSettings, question_of
+from label.comparing.pairing import plan_pairs
 from label.engine.prices import PriceTag
 from label.engine.sigterm import ending_on_sigterm
-from label.judge import labeler_of, plan_turns
-from label.pairing import plan_pairs
-from label.rating_job import JudgeSettings, questions_of
-from label.turns import known_completions
+from label.judging.judge import labeler_of, plan_turns
+from label.judging.rating_job import JudgeSettings, questions_of
+from label.judging.turns import known_completions
 from store.errors import BudgetReached, TryLater
 from store.runs import run_of
 from store.turns import command_line

@@ -17,9 +17,9 @@ from store.runs import utc_now
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from label.compared import PairQuestion
-    from label.pairing import Pair
-    from label.turns import ConversationTurns, Question
+    from label.comparing.compared import PairQuestion
+    from label.comparing.pairing import Pair
+    from label.judging.turns import ConversationTurns, Question
     from store.db import Store
 
 Fate = Literal["reused", "answered", "pending", "asked"]
@@ -39,7 +39,7 @@ def turn_requests(
     store: "Store", plan: "Sequence[ConversationTurns]", questions: "Sequence[Question]", labeler: str
 ) -> Iterator[Planned]:
     """The first requests of a plan of `label judge`."""
-    from label.rating_job import read_windows
+    from label.judging.rating_job import read_windows
 
     for window in read_windows(store, plan, questions, labeler):
         for turn in (turn for turns in window.conversations for turn in turns):
@@ -55,7 +55,7 @@ def turn_requests(
 
 def pair_requests(store: "Store", plan: "Sequence[Pair]", question: "PairQuestion") -> Iterator[Planned]:
     """The first requests of a plan of `label compare`; identical responses have none."""
-    from label.comparison_job import read_windows
+    from label.comparing.comparison_job import read_windows
 
     for window in read_windows(store, plan, question):
         orders = (order for group in window.groups for pair in group for order in pair.orders)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from label.chat import CallError, ChatReply, ChatRequest, Json, ModelChoice, request_key, well_formed
-from label.label_probability import MOST_TOKENS, FirstToken
-from label.model_folder import device, fingerprint, load_weights, model_folder, name_of
+from label.comparing.label_probability import MOST_TOKENS, FirstToken
+from label.local.model_folder import device, fingerprint, load_weights, model_folder, name_of
 from store.chat_format import load_tokenizer
 from store.errors import BadInput, BadSettings
 

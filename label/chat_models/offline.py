@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from label.chat import ChatReply, ChatRequest, Json, ModelChoice
-from label.offline_pairs import compare_responses, scale_asked_for, weigh_responses
+from label.comparing.offline_pairs import compare_responses, scale_asked_for, weigh_responses
+from label.judging.render import read_back
 from label.offline_world import rate
-from label.render import read_back
 from store.errors import BadInput, BadSettings, RequestError
 
 RULE_VERSION = "example-world/1"

@@ -17,7 +17,7 @@ from label.chat_models.wire import (
     provider_keys,
     rate_limits,
 )
-from label.label_probability import MOST_TOKENS
+from label.comparing.label_probability import MOST_TOKENS
 from store.errors import BadSettings, MissingExtra
 
 if TYPE_CHECKING:

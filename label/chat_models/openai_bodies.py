@@ -6,7 +6,7 @@ from typing import Any
 
 from label.chat import ChatReply, ChatRequest, RateLimits, well_formed
 from label.chat_models.wire import count
-from label.label_probability import FirstToken
+from label.comparing.label_probability import FirstToken
 
 SCHEMA_NAME = "reply"
 

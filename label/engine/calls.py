@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from label.chat import CallError, ChatModel, ChatReply, ChatRequest, request_key
+from label.comparing.label_probability import FirstToken
 from label.engine.breaker import Breaker
 from label.engine.budget import Budget
 from label.engine.clock import Clock
@@ -17,7 +18,6 @@ from label.engine.failures import TRIES, Failure, backoff_s, classify, may_be_ch
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag
 from label.engine.sent import request_row
-from label.label_probability import FirstToken
 from store.errors import PreferablyError, ProviderStopped, StoreDamaged
 
 CompletionState = Literal["done", "refused", "blocked", "failed"]

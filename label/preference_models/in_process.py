@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label.model_folder import device, fingerprint, load_weights, model_folder, model_positions, name_of
+from label.local.model_folder import device, fingerprint, load_weights, model_folder, model_positions, name_of
+from label.local.token_batches import batch_tokens_on, in_halves, token_batches
 from label.preference_model import Contest, Odds, PreferenceChoice
 from label.preference_models.pair_tokens import PairTokens, load_pair_tokens
 from label.reward_model import revision_of
-from label.token_batches import batch_tokens_on, in_halves, token_batches
 from store.errors import BadInput
 
 

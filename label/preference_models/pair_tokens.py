@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from label.exchange import Turn
-from label.exchange_tokens import framed, put_by_itself
+from label.local.exchange_tokens import framed, put_by_itself
 from label.preference_model import PAIR_FORMAT, Contest
 from store.chat_format import load_tokenizer, tokenizer_sha256
 from store.errors import BadInput

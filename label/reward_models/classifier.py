@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from label.exchange_tokens import ExchangeTokens, load_exchange_tokens
-from label.model_folder import load_weights, model_positions
+from label.local.exchange_tokens import ExchangeTokens, load_exchange_tokens
+from label.local.model_folder import load_weights, model_positions
 from label.reward_model import RewardChoice
 from store.errors import BadInput
 

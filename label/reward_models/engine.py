@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from label.exchange import Exchange
-from label.exchange_tokens import ExchangeTokens, TokenizedExchange
-from label.model_folder import fingerprint, model_folder, name_of
+from label.local.exchange_tokens import ExchangeTokens, TokenizedExchange
+from label.local.model_folder import fingerprint, model_folder, name_of
+from label.local.vllm_library import children_on_stderr, import_vllm
 from label.reward_model import Reward, RewardChoice, only_number, revision_of, reward_of
 from label.reward_models.classifier import load_tokens
-from label.vllm_library import children_on_stderr, import_vllm
 from store.errors import PreferablyError
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from label.exchange import Exchange, Turn
-from label.exchange_tokens import ExchangeTokens, TokenizedExchange
-from label.model_folder import device, fingerprint, model_folder, name_of
+from label.local.exchange_tokens import ExchangeTokens, TokenizedExchange
+from label.local.model_folder import device, fingerprint, model_folder, name_of
+from label.local.token_batches import batch_tokens_on, in_halves, shared_beginning, token_batches
 from label.reward_model import Reward, RewardChoice, revision_of, reward_of
 from label.reward_models.classifier import Prefix, can_share_prefixes, load_classifier, load_tokens, values_of
-from label.token_batches import batch_tokens_on, in_halves, shared_beginning, token_batches
 from store.errors import BadSettings
 
 WORTH_SHARING = 64

@@ -13,9 +13,9 @@ from typing import Any
 
 from label.chat_models.wire import EXCERPT_CHARACTERS, checked_url, hidden, provider_keys
 from label.exchange import Exchange
-from label.exchange_tokens import ExchangeTokens, TokenizedExchange, load_exchange_tokens
+from label.local.exchange_tokens import ExchangeTokens, TokenizedExchange, load_exchange_tokens
+from label.local.token_batches import batch_tokens_on, token_batches
 from label.reward_model import Reward, RewardChoice, only_number, revision_of, reward_of
-from label.token_batches import batch_tokens_on, token_batches
 from store.errors import BadInput, BadSettings, MissingExtra, ProviderStopped
 
 BATCHES_AT_ONCE = 4

@@ -13,10 +13,10 @@ from typing import Any
 
 from label.chat import CallError, Json, well_formed
 from label.engine.failures import UNFIT_PROMPT
-from label.model_folder import fingerprint, model_folder, name_of
-from label.prompt_tokens import PromptTokens
+from label.local.model_folder import fingerprint, model_folder, name_of
+from label.local.prompt_tokens import PromptTokens
+from label.local.vllm_library import children_on_stderr, import_vllm
 from label.sampler import Ask, Drawn, Reply, SamplerChoice
-from label.vllm_library import children_on_stderr, import_vllm
 from store.errors import BadSettings, PreferablyError
 
 ASKS_AT_ONCE = 128

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label.batches_of_asks import AskBatches
 from label.chat import CallError, well_formed
 from label.engine.failures import UNFIT_PROMPT
-from label.model_folder import device, fingerprint, load_weights, model_folder, name_of
-from label.prompt_tokens import PromptTokens
+from label.local.batches_of_asks import AskBatches
+from label.local.model_folder import device, fingerprint, load_weights, model_folder, name_of
+from label.local.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice, refuse, seeds
 from store.errors import BadSettings
 

@@ -23,7 +23,7 @@ from label.chat_models.wire import (
 )
 from label.engine.endpoints import is_silence, named
 from label.engine.rotation import Rotation
-from label.prompt_tokens import PromptTokens
+from label.local.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice, refuse
 from label.samplers.space_probe import server_makes_space
 from store.errors import BadSettings, MissingExtra

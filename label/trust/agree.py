@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from label.comparing.stored_verdicts import Item, Merged, merge_orders, read_verdicts, sign
 from label.measures import Measure, Resampling, check_statistics
-from label.ranking import TIE
-from label.stored_verdicts import Item, Merged, merge_orders, read_verdicts, sign
+from label.ranking.order import TIE
 from label.trust.rating_agreement import Score, pearson_over_models, rating_agreement, read_scores
 from label.trust.reward_agreement import read_rewards, reward_agreement, reward_models
 from label.trust.verdict_agreement import (

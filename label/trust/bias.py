@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from label.comparing.stored_verdicts import Item, Merged, Side, Verdict, merge_orders
 from label.measures import Measure, Resampling, mean_of, measured
-from label.stored_verdicts import Item, Merged, Side, Verdict, merge_orders
 from label.trust.families import family_of
 from label.trust.flagged import MOST_SHOWN, REPEATED, REPEATED_PROMPTS, Flagged
 from label.trust.rating_agreement import pearson_over_models

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from label.comparing.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
 from label.measures import Resampling, check_statistics
-from label.stored_verdicts import Merged, Verdict, merge_orders, read_verdicts
 from label.trust.agree import check_words, is_chosen, named_models, named_only, voice_of
 from label.trust.bias import BiasReport, bias_of
 from label.trust.flagged import (

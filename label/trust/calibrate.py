@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from label.comparing.stored_verdicts import merge_orders, read_verdicts
 from label.measures import Measure, check_statistics
-from label.stored_verdicts import merge_orders, read_verdicts
 from label.trust.agree import chosen
 from label.trust.calibration import (
     CalibrationSettings,

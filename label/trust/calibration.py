@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from label.comparing.stored_verdicts import Item, Merged, sign
 from label.measures import Measure
-from label.stored_verdicts import Item, Merged, sign
 
 GoldTies = Literal["error", "leave-out"]
 

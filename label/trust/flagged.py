@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from label.comparing.stored_verdicts import Merged
 from label.measures import Measure, Resampling, mean_of, measured
-from label.stored_verdicts import Merged
 from label.trust.injection import ANY, PATTERNS
 from label.trust.win_rates import Lengths
 from store.named_sql import named_sql

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from label.comparing.stored_verdicts import Merged, merge_orders, read_verdicts
 from label.measures import Measure, check_statistics, mean_of, measured
-from label.stored_verdicts import Merged, merge_orders, read_verdicts
 from label.trust.verdict_agreement import (
     MICRO,
     AgreementSettings,

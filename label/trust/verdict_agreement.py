@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from label.comparing.stored_verdicts import Item, Merged
 from label.measures import Measure, Resampling, Rows, Statistic, macro_of, mean_of, measured, quietly
-from label.stored_verdicts import Item, Merged
 
 Weights = Literal["linear", "quadratic"]
 Labels = NDArray[np.float64]

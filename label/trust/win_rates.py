@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from label.comparing.stored_verdicts import Item, Merged, Side, sign
 from label.measures import (
     Measure,
     Resampling,
@@ -22,7 +23,6 @@ from label.measures import (
     measured_together,
     quietly,
 )
-from label.stored_verdicts import Item, Merged, Side, sign
 from label.trust.verdict_agreement import pair_name
 from store.named_sql import named_sql
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
-from curate.ingest_report import IngestReport
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest_report import IngestReport
 from curate.readers import archives
 from curate.readers.archives import is_archive, members
 from curate.readers.text_files import text_chunks

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from curate import blocks as blocks_module
-from curate.blocks import BlockReport, BlockSettings, make_blocks
-from curate.choosing import Scope
+from curate.choosing import blocks as blocks_module
+from curate.choosing.blocks import BlockReport, BlockSettings, make_blocks
+from curate.choosing.selection import Scope
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.chat_format import ChatFormat
 from store.console import run_command
 from store.db import Store

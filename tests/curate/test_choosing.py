@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from curate.choosing import Scope, keep_choice
+from curate.choosing.mix import MixSettings, mix
+from curate.choosing.selection import Scope, keep_choice
+from curate.choosing.split import SplitSettings, parse_parts, split
+from curate.choosing.unfold import UnfoldSettings, unfold
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
-from curate.mix import MixSettings, mix
-from curate.split import SplitSettings, parse_parts, split
-from curate.unfold import UnfoldSettings, unfold
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.classes import ClassChange, globs_overlap, set_class, show_classes, strength
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 from store.errors import BadSettings
 from store.rows import SourceClass

@@ -10,8 +10,8 @@ import pytest
 from curate import clean as clean_module
 from curate.clean import CleanReport, CleanSettings, clean
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
-from curate.show_diff import show_diff
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.looking.show_diff import show_diff
 from store.console import run_command
 from store.db import Store
 from store.errors import RequestError, UnknownName

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.cutting import Block, NoRoom, Turn, cut
+from curate.choosing.cutting import Block, NoRoom, Turn, cut
 
 WORD = re.compile(r"\s*\S+|\s+")
 

@@ -10,7 +10,7 @@ import pytest
 
 from curate import deciding
 from curate.deciding import Caution, Decided, Decider, Proposal, decide, drops_table, looked_to, undo, weigh
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 from store.errors import RequestError
 from store.runs import Run, run_of

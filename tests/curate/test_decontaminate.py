@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import decontaminate as decontamination
-from curate.benchmark_items import Item, read_items
 from curate.cli import cli
-from curate.contamination import GramIndex, MeaningIndex, NearIndex, words_by_message
-from curate.ingest import IngestSettings, ingest_files
+from curate.contamination import decontaminate as decontamination
+from curate.contamination.items import Item, read_items
+from curate.contamination.search import GramIndex, MeaningIndex, NearIndex, words_by_message
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.part_texts import TextPiece
 from curate.shingles import text_buffer
 from store.console import run_command

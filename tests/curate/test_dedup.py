@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import banding, near, part_texts, sketching
+from curate import part_texts
 from curate.cli import cli
 from curate.deciding import Caution
-from curate.dedup import DedupReport, DedupSettings, counts, dedup
-from curate.exact import Exact
-from curate.ingest import IngestSettings, ingest_files
-from curate.near import Near
+from curate.duplicates import banding, near, sketching
+from curate.duplicates.dedup import DedupReport, DedupSettings, counts, dedup
+from curate.duplicates.exact import Exact
+from curate.duplicates.near import Near
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.restoring import restore
 from curate.shingles import grams_of, jaccard, text_buffer, words_of
 from store.console import run_command

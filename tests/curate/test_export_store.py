@@ -7,10 +7,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from curate import export_store as export_module
 from curate.cli import cli
-from curate.export_store import export_store
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.reporting import export_store as export_module
+from curate.reporting.export_store import export_store
 from store.console import run_command
 from store.db import Store
 from store.errors import RequestError

@@ -9,9 +9,9 @@ import pytest
 
 from curate.clean import CleanSettings, clean
 from curate.deciding import Caution
-from curate.filter_options import pipeline
-from curate.filter_run import FilterSettings, filter_store
-from curate.ingest import IngestSettings, ingest_files
+from curate.filtering.filter_options import pipeline
+from curate.filtering.filter_run import FilterSettings, filter_store
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 
 PIPELINE = [

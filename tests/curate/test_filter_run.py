@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from curate import filter_run
 from curate.clean import CleanSettings, clean
 from curate.cli import cli
 from curate.deciding import Caution
-from curate.filter_options import Chosen, choose
-from curate.filter_run import FilterReport, FilterSettings, counts, filter_store
-from curate.ingest import IngestSettings, ingest_files
-from curate.noticing import any_turn, look_at
+from curate.filtering import filter_run
+from curate.filtering.filter_options import Chosen, choose
+from curate.filtering.filter_run import FilterReport, FilterSettings, counts, filter_store
+from curate.filtering.noticing import any_turn, look_at
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.console import run_command
 from store.db import Store
 from store.verify import verify

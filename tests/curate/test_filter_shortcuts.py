@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from curate.deciding import Caution
-from curate.filter_options import choose
-from curate.filter_run import FilterSettings, filter_store
+from curate.filtering.filter_options import choose
+from curate.filtering.filter_run import FilterSettings, filter_store
+from curate.filtering.mojibake import MOJIBAKE_MARKS
 from curate.filters.byte_scan import texts_with_controls
 from curate.filters.encoding_damage import CONTROLS, REPLACEMENT, EncodingDamage
 from curate.filters.pii import EMAIL, IBAN_LENGTHS, KINDS, PersonalData, addresses, is_iban
@@ -17,8 +18,7 @@ from curate.filters.refusal import CLUES, HEAD_CHARS, REFUSALS, Refusal
 from curate.filters.repetition import GRAM_WORDS, RUN, WORD, first_run, repeated_grams
 from curate.filters.secret_keys import FORMATS, Secrets
 from curate.filters.truncated import DANGLING, LAST_WORD
-from curate.ingest import IngestSettings, ingest_files
-from curate.mojibake import MOJIBAKE_MARKS
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 
 BITS = (

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from curate.filter import FILTERS, Filter, StoreFilter
-from curate.filter_options import choose, make, pipeline
+from curate.filtering.filter_options import choose, make, pipeline
 from curate.filters.language import fallback
 from curate.filters.pii import PersonalData, is_iban, is_luhn
 from curate.filters.truncated import is_cut

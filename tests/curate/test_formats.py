@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from curate.cli import cli
-from curate.detect import FORMATS, choose, detect
 from curate.format import Format, Sample, has_keys
+from curate.ingesting.detect import FORMATS, choose, detect
 from curate.reader import READERS, ReaderSettings, Record, Reject
 from store.console import run_command
 from store.errors import BadInput

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.detect import FORMATS, detect
+from curate.ingesting.detect import FORMATS, detect
 from curate.reader import READERS, Judged, Labeled, ReaderSettings, Record, Reject, Remark
 from curate.readers.rows import sample_of
 from store.errors import BadInput

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.reader import Judged, ReaderSettings, Reject
 from curate.readers.human_eval import COLUMNS, HUMAN_EVAL
 from store.db import Store
@@ -201,8 +201,8 @@ def test_a_dry_run_counts_verdicts_and_writes_nothing(store: Store, tmp_path: Pa
 def test_an_interrupted_ingest_is_completed_by_the_same_command(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.intake.PIECE_LABELS", 2)
-    monkeypatch.setattr("curate.intake.GROUP_ROWS", 2)
+    monkeypatch.setattr("curate.ingesting.intake.PIECE_LABELS", 2)
+    monkeypatch.setattr("curate.ingesting.intake.GROUP_ROWS", 2)
     rows = [row(prompt=f"Name prime {i // 2}.", evaluator=f"ann{i % 2}") for i in range(12)]
     path = spreadsheet(tmp_path / "a.xlsx", rows)
 

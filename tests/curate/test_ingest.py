@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import intake
-from curate.ingest import IngestReport, IngestSettings, ingest_files
+from curate.ingesting import intake
+from curate.ingesting.ingest import IngestReport, IngestSettings, ingest_files
 from curate.reader import Record
 from store import ids
 from store.db import Store
@@ -299,7 +299,8 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
 INGEST_SLOWLY = """
 import sys
 from pathlib import Path
-from curate import ingest, intake
+from curate.ingesting import ingest
+from curate.ingesting import intake
 from store.db import Store
 intake.GROUP_ROWS, intake.GROUPS_PER_PIECE = 40, 1
 print("started", flush=True)
@@ -357,7 +358,7 @@ def _peak_of_ingest(store_path: Path, path: Path) -> float:
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from curate import ingest\n"
+        "from curate.ingesting import ingest\n"
         "from store.db import Store\n"
         "ingest.ingest_files(Store(Path(sys.argv[1])), 'sharegpt', [Path(sys.argv[2])], ingest.IngestSettings())\n"
         "print([int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')][0])\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from store.db import Store
 from store.verify import verify
 
@@ -24,7 +24,12 @@ QUESTION = (
 IN_SMALL_PIECES = """
 import sys
 import numpy as np
-from curate import clean, deciding, filter_run, near, part_texts, sketching
+from curate import clean
+from curate import deciding
+from curate.filtering import filter_run
+from curate.duplicates import near
+from curate import part_texts
+from curate.duplicates import sketching
 from curate.encoder import Encoder
 from curate.cli import main
 

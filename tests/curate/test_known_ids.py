@@ -1,6 +1,6 @@
 from hashlib import blake2b
 
-from curate.known_ids import Bloom, Occurrences, Prefixes, halves_of
+from curate.ingesting.known_ids import Bloom, Occurrences, Prefixes, halves_of
 
 
 def ids(start: int, stop: int) -> list[bytes]:

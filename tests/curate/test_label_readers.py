@@ -9,10 +9,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from curate.detect import detect
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.detect import detect
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.looking.trace import trace
 from curate.reader import READERS, Labeled, ReaderSettings, Reject, Remark
-from curate.trace import trace
 from store.db import Store
 from store.errors import BadSettings
 from store.ids import to_text

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import intake
-from curate.ingest import IngestSettings, ingest_files
-from curate.ingest_report import Item
+from curate.ingesting import intake
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest_report import Item
 from curate.reader import READERS, Answer, Draw, Labeled, Rating, ReaderSettings, Reject, Reward, Verdict
 from store.db import Store
 from store.verify import verify
@@ -279,7 +279,8 @@ def test_a_run_that_stops_anywhere_is_continued_by_the_same_command(
 INGEST_SLOWLY = """
 import sys
 from pathlib import Path
-from curate import ingest, intake
+from curate.ingesting import ingest
+from curate.ingesting import intake
 from store.db import Store
 intake.GROUP_ROWS = 60
 print("started", flush=True)

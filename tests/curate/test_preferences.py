@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
-from curate.preferences import PreferenceSet, measure_preferences
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.reporting.preferences import PreferenceSet, measure_preferences
 from store.db import Store
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curate.ingest import IngestReport, IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestReport, IngestSettings, ingest_files
 from store.db import Store
 from store.verify import verify
 
@@ -304,8 +304,8 @@ NULL_MODEL = "example"
 
 
 def test_win_rates_are_those_of_the_annotations_and_near_the_published_ones(taken, shared_data: Path) -> None:
+    from label.comparing.stored_verdicts import merge_orders, read_verdicts
     from label.measures import Resampling
-    from label.stored_verdicts import merge_orders, read_verdicts
     from label.trust.win_rates import win_rates
 
     store, _ = taken

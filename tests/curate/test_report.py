@@ -13,10 +13,10 @@ pytest.importorskip("matplotlib")
 import numpy as np
 
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.projection import project
-from curate.prompt_map import PromptMap, Topic, cluster, name_topics
-from curate.report_plots import draw_all, without_shared_folders
+from curate.reporting.prompt_map import PromptMap, Topic, cluster, name_topics
+from curate.reporting.report_plots import draw_all, without_shared_folders
 from curate.restoring import restore
 from store.console import run_command
 from store.db import Store

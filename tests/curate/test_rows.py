@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.reader import Reject
 from curate.readers import delimited
 from curate.readers.rows import Row, inspect_rows, rows_of, sample_of

@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from curate.cli import cli
-from curate.ingest import IngestSettings, ingest_files
-from curate.stats import Group, measure
+from curate.ingesting.ingest import IngestSettings, ingest_files
+from curate.reporting.stats import Group, measure
 from store.db import Store
 
 

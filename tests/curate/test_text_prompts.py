@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.detect import detect
-from curate.ingest import IngestSettings, ingest_files
+from curate.ingesting.detect import detect
+from curate.ingesting.ingest import IngestSettings, ingest_files
 from curate.reader import READERS, ReaderSettings, Record, Reject
 from curate.readers import text_prompts
 from store.db import Store

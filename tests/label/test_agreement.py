@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from label.comparing.stored_verdicts import Side, Verdict, merge_orders, set_upright
 from label.measures import Measure, Resampling, macro_of, mean_of, measured
-from label.stored_verdicts import Side, Verdict, merge_orders, set_upright
 from label.trust.agree import chosen
 from label.trust.rating_agreement import Score, intraclass_correlations, pearson_over_models, rating_agreement
 from label.trust.verdict_agreement import (
@@ -284,7 +284,7 @@ def test_judges_are_correlated_over_answers_and_over_models() -> None:
 
 @pytest.mark.data
 def test_the_camels_figures_come_out_of_the_published_spreadsheet(shared_data, tmp_path, capsys) -> None:
-    from label.cli_agree import agree
+    from label.commands.agree import agree
     from store.console import run_command
 
     path = ingest_human_eval(shared_data, tmp_path)

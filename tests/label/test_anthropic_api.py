@@ -11,8 +11,8 @@ from label.chat import CallError, ChatReply, ChatRequest, open_chat_model
 from label.chat_models.anthropic_api import AnthropicModel, rate_limits
 from label.engine.failures import BLOCKED, PACE, RETRY, STOP, UNFIT, classify
 from label.engine.prices import price_of
-from label.judge import judge_store
-from label.rating_job import JudgeSettings
+from label.judging.judge import judge_store
+from label.judging.rating_job import JudgeSettings
 from store.config import Limits
 from store.errors import BadSettings, MissingExtra, ProviderStopped
 

@@ -6,11 +6,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from label.cli_agree import agree
-from label.cli_agree import win_rates as win_rates_command
-from label.cli_bias import bias, calibrate
+from label.commands.agree import agree
+from label.commands.agree import win_rates as win_rates_command
+from label.commands.bias import bias, calibrate
+from label.comparing.stored_verdicts import Side, Verdict, merge_orders
 from label.measures import Resampling
-from label.stored_verdicts import Side, Verdict, merge_orders
 from label.trust.bias import bias_of
 from label.trust.bias_report import BiasSettings, bias_report
 from label.trust.families import family_of

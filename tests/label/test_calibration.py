@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from label.stored_verdicts import Item, Merged, Side
+from label.comparing.stored_verdicts import Item, Merged, Side
 from label.trust.calibration import (
     CalibrationSettings,
     accuracy_by_strength,

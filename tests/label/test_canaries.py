@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from label.canaries import BAD, canaries
 from label.cli import cli
-from label.comparison_job import CompareSettings
-from label.judge import forecast as judge_forecast
+from label.comparing.comparison_job import CompareSettings
+from label.judging.canaries import BAD, canaries
+from label.judging.judge import forecast as judge_forecast
+from label.judging.rating_job import JudgeSettings
+from label.judging.render import read_back
 from label.offline_world import rate
-from label.rating_job import JudgeSettings
-from label.render import read_back
 from store.console import run_command
 from store.verify import verify
 

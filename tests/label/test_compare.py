@@ -10,13 +10,13 @@ from itertools import product
 import pytest
 
 from label.chat import open_chat_model
-from label.compare import CompareReport, compare_store, forecast
-from label.comparison_job import CompareSettings, template_for
+from label.comparing.compare import CompareReport, compare_store, forecast
+from label.comparing.comparison_job import CompareSettings, template_for
+from label.comparing.pairing import Pairing, Split
+from label.comparing.scales import SCALES, Scale
+from label.comparing.stored_verdicts import load_verdicts, merge_orders
 from label.engine.prices import price_of
-from label.pairing import Pairing, Split
-from label.render import read_back
-from label.scales import SCALES, Scale
-from label.stored_verdicts import load_verdicts, merge_orders
+from label.judging.render import read_back
 from store.config import Limits, Price
 from store.db import Store
 from store.errors import BadReply, BudgetReached, ProviderStopped

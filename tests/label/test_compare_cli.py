@@ -5,8 +5,8 @@ import json
 import pytest
 
 from label.cli import cli
-from label.render import read_back
-from label.scales import SCALES
+from label.comparing.scales import SCALES
+from label.judging.render import read_back
 from store.console import run_command
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from label.pairing import Answer, Pair, Pairing, Split, pairs_of, plan_pairs, shown_orders
+from label.comparing.pairing import Answer, Pair, Pairing, Split, pairs_of, plan_pairs, shown_orders
 from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName
 from store.ids import message_digest, path_digests, uuid_text

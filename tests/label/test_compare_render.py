@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from label.pair_prompt import (
+from label.comparing.pair_prompt import (
     pair_prompt,
     pair_prompt_names,
     render_pair,
@@ -15,8 +15,8 @@ from label.pair_prompt import (
     reply_schema,
     show_pair,
 )
-from label.render import SPECIAL_TOKEN, read_back
-from label.scales import ARENA5, CAMELS5, SCALES, XWIN4
+from label.comparing.scales import ARENA5, CAMELS5, SCALES, XWIN4
+from label.judging.render import SPECIAL_TOKEN, read_back
 from store.errors import UnknownName
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,11 +10,11 @@ from label.chat import open_chat_model
 from label.cli import cli
 from label.engine.calls import Completion
 from label.engine.prices import price_of
-from label.judge import JudgeReport, forecast, judge_store
-from label.outcome import outcome_of
-from label.rating_job import JudgeSettings
-from label.rating_scales import ASPECT_SETS, OVERALL, known_scale, scales_of
-from label.render import judge_prompt, render
+from label.judging.judge import JudgeReport, forecast, judge_store
+from label.judging.outcome import outcome_of
+from label.judging.rating_job import JudgeSettings
+from label.judging.rating_scales import ASPECT_SETS, OVERALL, known_scale, scales_of
+from label.judging.render import judge_prompt, render
 from store.config import Limits
 from store.console import run_command
 from store.errors import UnknownName

@@ -12,8 +12,8 @@ from label.cli import cli
 from label.engine.endpoints import Endpoints
 from label.engine.prices import price_of
 from label.engine.rotation import REST_S
-from label.judge import judge_store
-from label.rating_job import JudgeSettings
+from label.judging.judge import judge_store
+from label.judging.rating_job import JudgeSettings
 from store.config import Limits
 from store.console import run_command
 

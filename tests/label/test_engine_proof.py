@@ -16,8 +16,8 @@ from label.engine.calls import Caller, Completion
 from label.engine.clock import LoopClock
 from label.engine.pacing import Pace
 from label.engine.prices import PriceTag, price_of
-from label.judge import judge_store
-from label.rating_job import JudgeSettings
+from label.judging.judge import judge_store
+from label.judging.rating_job import JudgeSettings
 from store.config import Limits
 from store.errors import BudgetReached, ProviderStopped
 

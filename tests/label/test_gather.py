@@ -5,9 +5,9 @@ import json
 import pytest
 
 from label.cli import cli
-from label.gather import gather_pairs
-from label.pair_rules import PairRule
-from label.pairs import PairSettings, keep_pairs, plan_pairs
+from label.pairs.choose import PairSettings, keep_pairs, plan_pairs
+from label.pairs.gather import gather_pairs
+from label.pairs.rules import PairRule
 from store.console import run_command
 from store.errors import UnknownName
 from store.verify import verify

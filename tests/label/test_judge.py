@@ -9,9 +9,9 @@ import pytest
 
 from label.chat import open_chat_model
 from label.engine.prices import price_of
-from label.judge import JudgeReport, forecast, judge_store
-from label.rating_job import JudgeSettings
-from label.turns import Draw
+from label.judging.judge import JudgeReport, forecast, judge_store
+from label.judging.rating_job import JudgeSettings
+from label.judging.turns import Draw
 from store.config import Limits, Price
 from store.errors import BadReply, BudgetReached, ProviderStopped
 

@@ -13,8 +13,8 @@ import pytest
 from label.chat import CallError, ChatReply, ChatRequest, open_chat_model, request_key
 from label.engine.failures import UNFIT, classify
 from label.engine.prices import price_of
-from label.judge import judge_store, labeler_of
-from label.rating_job import JudgeSettings
+from label.judging.judge import judge_store, labeler_of
+from label.judging.rating_job import JudgeSettings
 from store.errors import BadInput, BadSettings, MissingExtra
 
 # Set before torch is imported: on shared cores several spinning threads are far slower than one.

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from label.chat import open_chat_model
 from label.cli import cli
-from label.compare import compare_store, forecast
-from label.comparison_job import CompareSettings, template_for
+from label.comparing.compare import compare_store, forecast
+from label.comparing.comparison_job import CompareSettings, template_for
+from label.comparing.label_probability import LEAST_MASS, preference_of
+from label.comparing.scales import LOGPROB
+from label.comparing.stored_verdicts import load_verdicts, merge_orders
+from label.comparing.verdict import opinion_of
 from label.engine.calls import Completion
 from label.engine.prices import price_of
-from label.label_probability import LEAST_MASS, preference_of
-from label.reparse import reparse_store
-from label.scales import LOGPROB
-from label.stored_verdicts import load_verdicts, merge_orders
+from label.judging.reparse import reparse_store
 from label.trust.win_rates import policy_rates
-from label.verdict import opinion_of
 from store.console import run_command
 from store.errors import BadReply, RequestError
 
@@ -151,7 +151,7 @@ def test_probabilities_are_kept_so_that_reading_again_asks_nothing(two, server, 
         kept = [json.loads(text) for (text,) in reading.rows("SELECT logprobs FROM completions")]
     assert all([token for token, _ in one] == ["A", " B", "Well"] for one in kept)
     assert reparse_store(two).counts()["unchanged"] == 2
-    monkeypatch.setattr("label.label_probability.LEAST_MASS", 0.95)
+    monkeypatch.setattr("label.comparing.label_probability.LEAST_MASS", 0.95)
     assert reparse_store(two).counts()["changes"] == {"A → unparsed": 1, "B → unparsed": 1}
     assert len(server.bodies) == 2
 

@@ -11,8 +11,8 @@ import pytest
 import curate.cli
 import label.cli
 import train.cli
-from label.mixed_pairs import plan_mixture
-from label.source_rules import MixtureSettings
+from label.pairs.mixed import plan_mixture
+from label.pairs.source_rules import MixtureSettings
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName
@@ -310,7 +310,7 @@ def test_sources_and_aspects_narrow_what_counts(ingested: Callable[..., Any]) ->
         *rated, "--aspect", "helpfullness", fails=True
     )
     with pytest.raises(BadSettings, match="--aspect is about ratings"):
-        from label.scores import Scoring
+        from label.ranking.scores import Scoring
 
         Scoring(aspects=("helpfulness",))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from label.cli import cli
+from label.judging.rating_scales import MT_BENCH, MT_BENCH_REFERENCE
+from label.judging.render import read_back
 from label.measures import Resampling
-from label.mt_bench import BenchAnswer, BenchQuestion, read_questions
-from label.mt_bench_report import scores_of
-from label.rating_scales import MT_BENCH, MT_BENCH_REFERENCE
-from label.render import read_back
+from label.mt_bench.protocol import BenchAnswer, BenchQuestion, read_questions
+from label.mt_bench.report import scores_of
 from store.console import run_command
 from store.errors import BadInput
 

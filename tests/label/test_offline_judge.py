@@ -5,10 +5,10 @@ import pytest
 from label.chat import ChatRequest, open_chat_model
 from label.engine.calls import Completion
 from label.engine.prices import price_of
-from label.judge import JudgeReport, judge_store, labeler_of
-from label.outcome import outcome_of
-from label.rating_job import JudgeSettings
-from label.render import judge_prompt, render
+from label.judging.judge import JudgeReport, judge_store, labeler_of
+from label.judging.outcome import outcome_of
+from label.judging.rating_job import JudgeSettings
+from label.judging.render import judge_prompt, render
 from store.errors import BadSettings
 
 

@@ -6,12 +6,12 @@ from random import Random
 import pytest
 
 from label.cli import cli
+from label.comparing.pairing import Split
 from label.id_columns import ids_of_texts
-from label.judged_pairs import Judged
-from label.pair_rules import PairRule
-from label.pairing import Split
-from label.pairs import PairSettings, keep_pairs, plan_pairs
-from label.scores import Scoring
+from label.pairs.choose import PairSettings, keep_pairs, plan_pairs
+from label.pairs.judged import Judged
+from label.pairs.rules import PairRule
+from label.ranking.scores import Scoring
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from label.parse import explanation_of, is_refusal, parse_rating
+from label.judging.parse import explanation_of, is_refusal, parse_rating
 from store.errors import BadReply
 
 GOOD = [

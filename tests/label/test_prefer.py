@@ -7,8 +7,8 @@ import os
 import pytest
 
 from label.cli import cli
-from label.pairing import Pairing
-from label.prefer import PreferSettings, new_tally, pairs_to_weigh, prefer_store
+from label.comparing.pairing import Pairing
+from label.comparing.prefer import PreferSettings, new_tally, pairs_to_weigh, prefer_store
 from label.preference_model import (
     PREFERENCE_MODELS,
     Contest,

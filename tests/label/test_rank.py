@@ -7,8 +7,8 @@ from statistics import fmean
 import pytest
 
 from label.cli import cli
-from label.rank import RankSettings, rank_report
-from label.scores import Scoring
+from label.ranking.rank import RankSettings, rank_report
+from label.ranking.scores import Scoring
 from store.console import run_command
 from store.errors import BadSettings, RequestError, UnknownName
 from store.selections import write_selection

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from label.best_of import best_of_curve, chances_of_best, closest_rank, kl_bound, rank_curve, win_rate_curve
 from label.id_columns import are_among, chances, ids_of_texts, uuid_column, uuid_texts
-from label.ranking import ranked, repeated, sets_of
+from label.ranking.best_of import (
+    best_of_curve,
+    chances_of_best,
+    closest_rank,
+    kl_bound,
+    rank_curve,
+    win_rate_curve,
+)
+from label.ranking.order import ranked, repeated, sets_of
 from store.ids import digest_of, uuid_text
 
 

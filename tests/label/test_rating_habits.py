@@ -5,7 +5,7 @@ import json
 import pytest
 
 from label.cli import cli
-from label.render import read_back
+from label.judging.render import read_back
 from store.console import run_command
 
 

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from label.render import SPECIAL_TOKEN, judge_prompt, read_back, render, render_repair
+from label.judging.render import SPECIAL_TOKEN, judge_prompt, read_back, render, render_repair
 
 PROMPT = judge_prompt("openchat-g/1")
 TURNS = [

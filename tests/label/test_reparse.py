@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from label import reparse
 from label.chat import open_chat_model
 from label.cli import cli
 from label.engine.prices import price_of
-from label.judge import judge_store
-from label.outcome import Outcome
-from label.rating_job import JudgeSettings
-from label.reparse import reparse_store
-from label.why_miss import why_missed
+from label.judging import reparse
+from label.judging.judge import judge_store
+from label.judging.outcome import Outcome
+from label.judging.rating_job import JudgeSettings
+from label.judging.reparse import reparse_store
+from label.judging.why_miss import why_missed
 from store.config import Limits
 from store.console import run_command
 from store.errors import BadInput, UnknownName

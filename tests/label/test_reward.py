@@ -9,9 +9,9 @@ import pytest
 
 from label.cli import cli
 from label.exchange import Exchange
-from label.reward import RewardSettings, RewardTally, responses_to_score, score_store
 from label.reward_model import Reward
-from label.scoring_plan import Scope
+from label.rewarding.reward import RewardSettings, RewardTally, responses_to_score, score_store
+from label.rewarding.scoring_plan import Scope
 from store.console import run_command
 from store.ids import path_digests, uuid_text
 from store.selections import write_selection

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from label.cli import cli
-from label.model_folder import name_of
+from label.local.model_folder import name_of
 from store.console import run_command
 from store.ids import path_digests, to_text, uuid_text
 from store.verify import verify

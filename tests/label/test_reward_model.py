@@ -5,10 +5,10 @@ import random
 import pytest
 
 from label.exchange import Exchange
-from label.exchange_tokens import load_exchange_tokens
+from label.local.exchange_tokens import load_exchange_tokens
+from label.local.token_batches import shared_beginning, token_batches
 from label.reward_model import REWARD_MODELS, RewardChoice, open_reward_model, reward_model_name
 from label.reward_models.classifier import can_share_prefixes, load_classifier, read_values
-from label.token_batches import shared_beginning, token_batches
 from store.errors import BadInput, BadSettings, UnknownName
 
 

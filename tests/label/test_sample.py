@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from label.cli import cli
-from label.sample import only_run_of
 from label.sampler import Sampling, seed_of
-from label.sampling_plan import Draws, asks_of
+from label.sampling.sample import only_run_of
+from label.sampling.sampling_plan import Draws, asks_of
 from store.console import run_command
 from store.selections import write_selection
 from store.verify import verify
@@ -355,7 +355,7 @@ def test_the_key_is_in_no_error_and_in_no_row(store, server, reply, capsys, monk
 def test_an_answer_that_is_no_completion_is_tried_again_and_then_given_up(
     store, server, reply, capsys, monkeypatch
 ) -> None:
-    monkeypatch.setattr("label.draw_calls.backoff_s", lambda *_: 0.0)
+    monkeypatch.setattr("label.sampling.draw_calls.backoff_s", lambda *_: 0.0)
     server.rule = lambda _body: reply(body="<html>gateway</html>")
     assert sample(store, server, "--n", "1", "--limit", "1") == 1
     assert len(asks(server)) == 6

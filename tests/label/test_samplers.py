@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from label.batches_of_asks import AskBatches
 from label.cli import cli
+from label.local.batches_of_asks import AskBatches
+from label.local.prompt_tokens import PromptTokens
 from label.offline_world import CREATURES, Question, rate
-from label.prompt_tokens import PromptTokens
 from label.sampler import Ask, Drawn, Reply, SamplerChoice, Sampling, open_sampler
 from label.samplers.offline import answer
 from store.console import run_command

@@ -2,7 +2,7 @@
 
 import pytest
 
-from label.scales import LOGPROB, SCALES, XWIN4, Scale, scale_of
+from label.comparing.scales import LOGPROB, SCALES, XWIN4, Scale, scale_of
 from store.errors import UnknownName
 
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)

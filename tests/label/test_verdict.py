@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from label.comparing.scales import ARENA5, BINARY, CAMELS5, SCALES, XWIN4
+from label.comparing.verdict import opinion_of, parse_verdict
 from label.engine.calls import Completion
-from label.scales import ARENA5, BINARY, CAMELS5, SCALES, XWIN4
-from label.verdict import opinion_of, parse_verdict
 from store.errors import BadReply
 
 LABELS = ARENA5.names

@@ -12,8 +12,15 @@ from click.testing import CliRunner
 from store.console import progress
 from store.db import Store
 from store.errors import BadInput, BadSettings, UnknownName
-from train.benchmark_rows import READERS, read_subjects
-from train.benchmark_scores import (
+from train.benchmarks.evaluate import (
+    BenchmarkReport,
+    BenchmarkScore,
+    BenchmarkSettings,
+    evaluate_benchmarks,
+)
+from train.benchmarks.rows import READERS, read_subjects
+from train.benchmarks.run_code import passes
+from train.benchmarks.scores import (
     SCORES,
     last_number,
     likeliest,
@@ -23,15 +30,8 @@ from train.benchmark_scores import (
     stated_answer,
     word_overlap,
 )
-from train.benchmark_suites import SUITES, benchmark_named, suite_named
+from train.benchmarks.suites import SUITES, benchmark_named, suite_named
 from train.cli import cli
-from train.evaluate_benchmarks import (
-    BenchmarkReport,
-    BenchmarkScore,
-    BenchmarkSettings,
-    evaluate_benchmarks,
-)
-from train.run_code import passes
 
 ADD = {
     "prompt": "def add(a, b):\n",

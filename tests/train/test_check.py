@@ -14,10 +14,10 @@ from store.chat_format import ChatFormat
 from store.db import Store
 from store.errors import BadInput
 from tests.train.conftest import make_tokenizer
-from train.check import CheckReport, CheckSettings, check_export
+from train.checking.check import CheckReport, CheckSettings, check_export
+from train.checking.show import show
 from train.cli import cli
-from train.export import ExportSettings, export_store
-from train.show import show
+from train.exporting.export import ExportSettings, export_store
 
 TURNS = [
     ("user", "What is the capital of France?"),

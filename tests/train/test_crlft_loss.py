@@ -16,7 +16,7 @@ from datasets import Dataset  # noqa: E402  # after the skip
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM, TrainerCallback, set_seed  # noqa: E402
 from trl import SFTTrainer  # noqa: E402
 
-from train.run_settings import RunSettings  # noqa: E402
+from train.running.run_settings import RunSettings  # noqa: E402
 from train.trainers.weighted import WeightedSFTTrainer, arguments, make_trainer, pack  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,11 +20,11 @@ from store.chat_format import load_tokenizer  # after the skip
 from store.chat_template import END_OF_TURN  # after the skip
 from store.db import Store
 from store.errors import BadInput, BadSettings, PreferablyError, TryLater
-from train.answer import Decoding, answer, saved_format
 from train.cli import cli
-from train.export import ExportSettings, export_store
-from train.launch import command_of, environment, run_recipe
-from train.run_settings import RunFiles, RunSettings
+from train.evaluating.answer import Decoding, answer, saved_format
+from train.exporting.export import ExportSettings, export_store
+from train.running.launch import command_of, environment, run_recipe
+from train.running.run_settings import RunFiles, RunSettings
 
 QUESTIONS = {
     "What is the capital of France?": ("The capital of France is Paris.", "I think it is Lyons, maybe."),
@@ -137,8 +137,8 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, data: Pa
     out = tmp_path / "broken"
     arguments = f"Path({str(data)!r}), Path({str(out)!r}), {settings!r}"
     code = (
-        "from pathlib import Path; from train.launch import run_recipe;"
-        f" from train.run_settings import RunSettings; run_recipe({arguments})"
+        "from pathlib import Path; from train.running.launch import run_recipe;"
+        f" from train.running.run_settings import RunSettings; run_recipe({arguments})"
     )
     child = subprocess.Popen([sys.executable, "-P", "-c", code], env=environment(), start_new_session=True)
     deadline = time.monotonic() + 120
@@ -158,7 +158,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, data: Pa
 
 
 def test_two_runs_in_one_place_are_refused(short: tuple[Path, Path, RunSettings]) -> None:
-    from train.launch import alone
+    from train.running.launch import alone
 
     data, out, settings = short
     out.mkdir()
@@ -167,7 +167,7 @@ def test_two_runs_in_one_place_are_refused(short: tuple[Path, Path, RunSettings]
 
 
 def test_data_with_faults_is_refused_and_mended_data_is_taken(short: tuple[Path, Path, RunSettings]) -> None:
-    from train.launch import _settle
+    from train.running.launch import _settle
 
     data, out, settings = short
     good = data.read_text()

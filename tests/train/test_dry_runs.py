@@ -10,10 +10,10 @@ from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, RequestError
 from train.cli import cli as train
-from train.export import ExportSettings, export_store
-from train.export_plan import plan_export
-from train.run_plan import plan_run
-from train.run_settings import RunFiles, RunSettings
+from train.exporting.export import ExportSettings, export_store
+from train.exporting.plan import plan_export
+from train.running.plan import plan_run
+from train.running.run_settings import RunFiles, RunSettings
 
 
 def state_of(folder: Path) -> dict[str, int]:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from label.cli import cli as label
-from label.render import read_back
+from label.judging.render import read_back
 from store.console import run_command
 from store.db import Store
 from store.errors import RequestError
 from tests.label.conftest import Answer, JudgeServer
 from tests.train.conftest import conversation_rows
 from train.cli import cli as train
-from train.evaluate_mt_bench import MtBenchSettings, commands_of, evaluate_mt_bench
-from train.evaluate_policy import contestants_of
+from train.evaluating.mt_bench import MtBenchSettings, commands_of, evaluate_mt_bench
+from train.evaluating.policy import contestants_of
 
 QUESTIONS = [
     {"question_id": 1, "category": "writing", "turns": ["Write a line.", "Make it rhyme."]},

@@ -16,7 +16,7 @@ from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings
 from train.cli import cli as train
-from train.evaluate_policy import PolicySettings, contestants_of, evaluate_policies, write_alpaca
+from train.evaluating.policy import PolicySettings, contestants_of, evaluate_policies, write_alpaca
 
 QUESTIONS = ("What colour is the marlo?", "Where does the tindle live?", "What does the brunt eat?")
 

@@ -16,10 +16,10 @@ from store.errors import BadInput
 from store.ids import digest_of, path_digests, uuid_text
 from store.runs import utc_now
 from store.selections import write_selection
-from train.accuracy import SECTIONS, accuracies
 from train.cli import cli
-from train.contenders import Verdicts, outcome_of
-from train.gold_items import GoldItem, read_items
+from train.evaluating.accuracy import SECTIONS, accuracies
+from train.evaluating.contenders import Verdicts, outcome_of
+from train.evaluating.gold_items import GoldItem, read_items
 
 REWARDS = "SELECT content, value FROM current_rewards JOIN messages ON message_id = response_id"
 FEW = Resampling(resamples=20)

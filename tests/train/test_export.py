@@ -15,12 +15,12 @@ from store.db import Store
 from store.errors import BadSettings, RequestError, UnknownName
 from store.ids import to_uuid
 from store.snapshots import take_snapshot
-from train.export import ExportReport, ExportSettings, export_store
 from train.exporter import Target
+from train.exporting.export import ExportReport, ExportSettings, export_store
+from train.exporting.shards import write_shards
+from train.exporting.staging import id_ranges
+from train.exporting.steps import alternates
 from train.recipes.crlft import CrlftSettings, is_refusal
-from train.shards import write_shards
-from train.staging import id_ranges
-from train.steps import alternates
 
 DROPPED = {
     "class unknown": 2,
@@ -282,7 +282,7 @@ def test_a_large_store_is_read_in_ranges_of_ids_with_the_same_outcome(
 ) -> None:
     take_snapshot(mixed_store, "first")
     whole = export("whole", at="first")
-    monkeypatch.setattr("train.conversations.MESSAGES_PER_TURN", 3)
+    monkeypatch.setattr("train.exporting.conversations.MESSAGES_PER_TURN", 3)
     parts = export("parts", at="first")
     assert (parts.sha256, parts.rows, parts.dropped) == (whole.sha256, whole.rows, whole.dropped)
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from curate.cli import cli
-from curate.trace import trace
+from curate.looking.trace import trace
 from label.preference_model import Contest
 from label.preference_models.pair_tokens import written
 from store.console import run_command
 from store.db import Store
 from store.errors import BadSettings, UnknownName
 from store.ids import to_text
-from train.check import CheckSettings, check_export
-from train.export import ExportReport, ExportSettings, export_store
+from train.checking.check import CheckSettings, check_export
+from train.exporting.export import ExportReport, ExportSettings, export_store
+from train.exporting.rows import PairRow
 from train.recipes.pairs import PairSettings
 from train.recipes.pm import PmSettings, is_better_first
-from train.rows import PairRow
 
 Turns = list[tuple[str, str]]
 

@@ -14,9 +14,9 @@ from store.errors import BadSettings, RequestError, UnknownName
 from store.ids import path_digests, uuid_text
 from store.runs import utc_now
 from tests.train.conftest import fill_store
-from train.check import CheckSettings, check_export
+from train.checking.check import CheckSettings, check_export
 from train.cli import cli
-from train.export import ExportReport, ExportSettings, export_store
+from train.exporting.export import ExportReport, ExportSettings, export_store
 from train.recipes.crlft import CrlftSettings
 
 ASKED, TWICE, SHRUG, PLAIN = (
@@ -166,7 +166,7 @@ def test_the_card_says_how_weights_were_made(export: Export) -> None:
 
 
 def test_a_row_is_traced_to_its_ratings_and_the_class_they_made(export: Export, rated: Store) -> None:
-    from curate.trace import trace
+    from curate.looking.trace import trace
 
     report = export(class_by_rating="a/judge", thresholds=(4.0, 8.0))
     found = trace(rated, f"{report.manifest.parent}:{list(rows_of(report)).index('Two turns?')}")
@@ -237,7 +237,7 @@ def test_the_loss_is_the_weighted_mean_that_ratings_say(
     from pyarrow import parquet
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from train.run_settings import RunSettings
+    from train.running.run_settings import RunSettings
     from train.trainers.weighted import make_trainer
 
     report = export(layout="tokenized", weight_by_rating="a/judge")

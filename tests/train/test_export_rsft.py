@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from curate.trace import trace
+from curate.looking.trace import trace
 from store.db import Store
 from store.errors import BadSettings
 from store.ids import path_digests, uuid_text
-from train.check import CheckSettings, check_export
-from train.export import ExportReport, ExportSettings, export_store
+from train.checking.check import CheckSettings, check_export
+from train.exporting.export import ExportReport, ExportSettings, export_store
 from train.recipes.rsft import RsftSettings
 
 Turns = list[tuple[str, str]]

@@ -10,8 +10,8 @@ import pytest
 from store.db import Store
 from store.errors import BadSettings, UnknownName
 from store.selections import write_selection
-from train.check import CheckSettings, check_export
-from train.export import ExportReport, ExportSettings, export_store
+from train.checking.check import CheckSettings, check_export
+from train.exporting.export import ExportReport, ExportSettings, export_store
 from train.recipes.sft import SftSettings
 
 Export = Callable[..., ExportReport]

@@ -19,8 +19,8 @@ from store.db import Store
 from store.errors import BadSettings
 from store.selections import write_selection
 from train.cli import cli as train
-from train.iterate import Iterate, LoopReport, StopRules, check_apart, plan_of, run_loop, stop_reason
-from train.iterations import Explore, LoopSettings
+from train.looping.iterate import Iterate, LoopReport, StopRules, check_apart, plan_of, run_loop, stop_reason
+from train.looping.iterations import Explore, LoopSettings
 
 QUESTIONS = 16
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -20,8 +20,8 @@ pytest.importorskip("datasets", reason="other trainers read files with datasets,
 from store.chat_format import ChatFormat
 from store.chat_template import OWN, load_template
 from store.db import Store
-from train.export import ExportSettings, export_store
-from train.file_rows import FilePair, FileRow, open_export
+from train.checking.file_rows import FilePair, FileRow, open_export
+from train.exporting.export import ExportSettings, export_store
 from train.recipes.crlft import CrlftSettings
 from train.recipes.pairs import PairSettings
 from train.recipes.sft import SftSettings

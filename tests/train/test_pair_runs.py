@@ -13,10 +13,10 @@ pytest.importorskip("trl", reason="training needs the extra train")
 from label.exchange import Exchange
 from label.reward_model import RewardChoice, open_reward_model
 from store.errors import BadInput, BadSettings, UnknownName
-from train.cli_run import _settings
-from train.launch import command_of, run_recipe
-from train.presets import PRESETS, scaled_lr
-from train.run_settings import RunFiles, RunSettings
+from train.commands.run import _settings
+from train.running.launch import command_of, run_recipe
+from train.running.presets import PRESETS, scaled_lr
+from train.running.run_settings import RunFiles, RunSettings
 
 PAIRS = [
     ("What is the capital of France?", "The capital of France is Paris.", "I think it is Lyons, maybe."),

@@ -19,15 +19,15 @@ from store.chat_format import ChatFormat
 from store.ids import path_digests, uuid_text
 from store.selections import write_selection
 from tests.train.conftest import fill_store, make_tokenizer, tiny_config
-from train.check import CheckSettings, check_export
+from train.checking.check import CheckSettings, check_export
 from train.cli import cli
-from train.export import ExportSettings, export_store
+from train.exporting.export import ExportSettings, export_store
+from train.exporting.shards import sha256_of
 from train.recipes.crlft import CrlftSettings
 from train.recipes.pairs import PairSettings
 from train.recipes.pm import PmSettings
 from train.recipes.rsft import RsftSettings
 from train.recipes.sft import SftSettings
-from train.shards import sha256_of
 from train.supervise import supervise
 
 Row = dict[str, Any]

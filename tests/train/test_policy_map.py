@@ -12,8 +12,8 @@ from store.console import run_command
 from store.db import Store
 from tests.train.conftest import fill_store
 from train.cli import cli
-from train.pooled import batches, pooled_means
-from train.separation import separation_of
+from train.evaluating.pooled import batches, pooled_means
+from train.evaluating.separation import separation_of
 
 torch = pytest.importorskip("torch", reason="a policy's layers need the extra local")
 

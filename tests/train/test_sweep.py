@@ -20,7 +20,7 @@ from store.ids import uuid_text
 from store.selections import write_selection
 from train.children import Children, last_words, program
 from train.cli import cli as train
-from train.cli_sweep import _failure, _offers
+from train.commands.sweep import _failure, _offers
 from train.step_state import StepState
 from train.sweeps.asked import Asked, planned
 from train.sweeps.grid import Axis, parse_axes, points_of

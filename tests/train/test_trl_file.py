@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("trl", reason="training needs the extra train")
 
-from train.file_rows import Export, open_export
-from train.launch import command_of, environment
-from train.loss_plot import loss_plot
-from train.run_settings import RunSettings
-from train.trl_file import COMMANDS, reason_against, write_trl_file
+from train.checking.file_rows import Export, open_export
+from train.running.launch import command_of, environment
+from train.running.loss_plot import loss_plot
+from train.running.run_settings import RunSettings
+from train.running.trl_file import COMMANDS, reason_against, write_trl_file
 
 
 def message(role: str, content: str) -> dict[str, str]:

@@ -17,15 +17,18 @@ from curate.bookmarks import Bookmark
 from store.db import Store
 from store.errors import StoreBusy
 from store.ids import digest_of, path_digests, uuid_text
+from tui.answers.bookmarks import COLUMNS as BOOKMARK_COLUMNS
+from tui.answers.flags import COLUMNS as FLAG_COLUMNS
+from tui.answers.sets import COLUMNS as PROMPT_COLUMNS
 from tui.app import ReviewApp
-from tui.blind import Act, BlindPair, Vote, pair_of
 from tui.browse_data import CleanedTurn, Cleaning, MeasureStep, TextPlace
 from tui.desk import DeskScreen
 from tui.excerpts import words_of
 from tui.figures import Figure, Mark
-from tui.history import History
+from tui.judging.blind import Act, BlindPair, Vote, pair_of
+from tui.judging.history import History
+from tui.judging.protocols import CAMELS, JudgingProtocol
 from tui.listing import Column, Line, Listing, listing_of
-from tui.protocols import CAMELS, JudgingProtocol
 from tui.query import Filter
 from tui.response_set import Response, ResponseSet, Text, TextsView
 from tui.review_data import (
@@ -40,9 +43,6 @@ from tui.review_data import (
     Selection,
     Turn,
 )
-from tui.store_bookmarks import COLUMNS as BOOKMARK_COLUMNS
-from tui.store_flags import COLUMNS as FLAG_COLUMNS
-from tui.store_sets import COLUMNS as PROMPT_COLUMNS
 from tui.transcript_blocks import Block
 
 NASTY = (

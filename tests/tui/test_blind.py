@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.blind import (
+from tui.judging.blind import (
     BlindPair,
     Vote,
     in_queue_order,
@@ -12,7 +12,7 @@ from tui.blind import (
     undo_row,
     vote_row,
 )
-from tui.protocols import CAMELS
+from tui.judging.protocols import CAMELS
 
 IDS = [f"00000000-0000-0000-0000-{number:012d}" for number in range(40)]
 

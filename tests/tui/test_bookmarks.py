@@ -11,10 +11,10 @@ from store.db import Store
 from store.errors import RequestError
 from store.ids import digest_of, path_digests, uuid_text
 from store.verify import verify
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
 from tui.query import Filter
 from tui.screens.conversation import ConversationScreen
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 PROMPT = uuid_text(path_digests([("user", "one?")])[-1])
 FIRST, SECOND = (

@@ -4,10 +4,10 @@ import pytest
 
 from store.db import Store
 from store.ids import digest_of, path_digests, uuid_text
-from tui.blind import Vote
-from tui.judging_queue import QueueSettings
-from tui.protocols import CAMELS
-from tui.store_data import StoreReview
+from tui.answers.store_review import StoreReview
+from tui.judging.blind import Vote
+from tui.judging.protocols import CAMELS
+from tui.judging.queue import QueueSettings
 
 QUESTIONS = ("which?", "who?", "why?")
 

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from store.db import Store
 from store.ids import digest_of, path_digests, uuid_text
 from store.selections import write_selection
+from train.checking.file_rows import open_export
+from train.checking.row_windows import STRIDE, RowWindows
 from train.cli import cli
-from train.file_rows import open_export
-from train.row_windows import STRIDE, RowWindows
+from tui.answers.exports import ROW_COLUMNS, StoreExports
 from tui.response_set import TextsView
-from tui.store_exports import ROW_COLUMNS, StoreExports
 
 pytest.importorskip("transformers", reason="exports with tokens need the extra `local`")
 

@@ -4,15 +4,15 @@ import pytest
 
 from store.db import Store
 from store.ids import path_digests, uuid_text
-from tui import finding
+from tui.answers import finding
+from tui.answers.browse import StoreBrowse
+from tui.answers.finding import Found
+from tui.answers.store_review import StoreReview
 from tui.browse_data import TextPlace
 from tui.excerpts import excerpt, highlighted, words_of
-from tui.finding import Found
 from tui.query import Filter, parse_filter
 from tui.screens.conversation import ConversationScreen
 from tui.screens.find import FindScreen
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 FIRST = uuid_text(path_digests([("user", "one?"), ("assistant", "first answer")])[-1])
 ZEBRAS = uuid_text(

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from curate.allowing import allowed_lines
 from curate.clean import CleanSettings, clean
 from curate.cli import cli
-from curate.decontaminate import DecontaminateSettings, decontaminate, flagged
+from curate.contamination.allowing import allowed_lines
+from curate.contamination.decontaminate import DecontaminateSettings, decontaminate, flagged
 from store.db import Store
 from store.ids import to_text
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
 from tui.flags import Flag, evidence_blocks
 from tui.review_data import Decision, Turn
 from tui.screens.cleaning import CleaningScreen
 from tui.screens.conversation import ConversationScreen
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 PHRASE = "seven green turtles walk slowly past the old mill while nine herons watch them go"
 OTHER = "how many red apples are left after three of the eleven children have eaten two each"

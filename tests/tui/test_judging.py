@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from tui.blind import Vote, pair_of
+from tui.judging.blind import Vote, pair_of
 from tui.screens.judge import JudgeScreen
 
 

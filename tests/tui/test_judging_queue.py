@@ -4,9 +4,11 @@ from hypothesis import strategies as st
 from store.db import Store
 from store.ids import digest_of, path_digests, uuid_text
 from store.selections import write_selection
-from tui.blind import BlindPair, Vote, sided
+from tui.answers.store_review import StoreReview
 from tui.browse_data import PAIRS
-from tui.judging_queue import (
+from tui.judging.blind import BlindPair, Vote, sided
+from tui.judging.protocols import CAMELS, XWIN
+from tui.judging.queue import (
     KNOWN_EVERY,
     QueueSettings,
     Standing,
@@ -15,10 +17,8 @@ from tui.judging_queue import (
     pairs_of_triples,
     with_known,
 )
-from tui.protocols import CAMELS, XWIN
 from tui.query import parse_filter
 from tui.screens.help import GuidelinesScreen
-from tui.store_data import StoreReview
 
 IDS = [f"00000000-0000-0000-0000-{number:012d}" for number in range(400)]
 

@@ -8,9 +8,9 @@ from label.trust.pairwise import agreement_by_pair
 from label.trust.verdict_agreement import AgreementSettings
 from store.db import Store
 from store.ids import digest_of, uuid_text
+from tui.answers.measures import StoreMeasures
 from tui.browse_data import MeasureStep
 from tui.figures import Figure, Mark, columns_of, lines_of, plot, said
-from tui.store_measures import StoreMeasures
 
 FEW = Resampling(30)
 POLICIES = ("llama", "mistral")

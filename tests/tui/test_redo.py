@@ -3,14 +3,14 @@ from click.testing import CliRunner
 
 from store.db import Store
 from store.ids import digest_of, uuid_text
-from tui.blind import Act, Vote
+from tui.answers.store_review import StoreReview
 from tui.cli import review
-from tui.judging import Judging, save_act, save_undo
-from tui.judging_queue import QueueSettings
-from tui.protocols import CAMELS, PROTOCOLS, XWIN
+from tui.judging.blind import Act, Vote
+from tui.judging.protocols import CAMELS, PROTOCOLS, XWIN
+from tui.judging.queue import QueueSettings
+from tui.judging.session import Judging, save_act, save_undo
 from tui.query import Filter
 from tui.review_data import Decision, PairTexts
-from tui.store_data import StoreReview
 
 TEXTS = PairTexts((), "left", "right")
 

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from store.db import Store
 from store.ids import path_digests, uuid_text
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
 from tui.browse_data import PROMPTS
 from tui.query import parse_filter
 from tui.response_set import ONLY_HERE, Response, marked, ranked
 from tui.screens.prompts import PromptsScreen
 from tui.screens.response_set import ResponseSetScreen
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 
 def a_response(name: str, reward: float | None) -> Response:

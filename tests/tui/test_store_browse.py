@@ -8,10 +8,10 @@ from store.db import Store
 from store.ids import digest_of, path_digests, uuid_text
 from store.runs import run_of
 from store.selections import write_selection
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
 from tui.browse_data import PAIRS
 from tui.query import Filter, parse_filter
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
 
 PROMPT = uuid_text(path_digests([("user", "one?")])[-1])
 FIRST, SECOND = (
@@ -181,7 +181,7 @@ def test_sql_reaches_nothing_but_the_store(browsing, query):
 
 
 def test_sql_that_takes_too_long_is_stopped(browsing, monkeypatch):
-    monkeypatch.setattr("tui.store_sql.MOST_SECONDS", 0.2)
+    monkeypatch.setattr("tui.answers.sql.MOST_SECONDS", 0.2)
     listing = browsing.sql(
         "SELECT count(*) FROM range(10000000000) AS a(x), range(1000000) AS b(y) WHERE x * y = 7"
     )

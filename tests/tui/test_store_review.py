@@ -7,11 +7,11 @@ import pytest
 
 from store.db import Store
 from store.ids import path_digests, uuid_text
-from tui.blind import Vote
-from tui.protocols import CAMELS
+from tui.answers.store_review import StoreReview
+from tui.judging.blind import Vote
+from tui.judging.protocols import CAMELS
 from tui.query import Filter, parse_filter
 from tui.review_data import Decided, Decision
-from tui.store_data import StoreReview
 
 
 @pytest.fixture

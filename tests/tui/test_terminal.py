@@ -134,7 +134,7 @@ def test_a_killed_session_loses_no_vote(terminal, store, review_pairs):
 
 def test_a_crash_is_an_exit_code_of_one_without_variables(terminal, store):
     program = (
-        "import tui.store_data as d\n"
+        "import tui.answers.store_review as d\n"
         "def broken(self, one):\n"
         "    secret = 'canary-' + 'value'\n"
         "    raise RuntimeError('broken on purpose')\n"

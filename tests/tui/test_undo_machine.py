@@ -17,12 +17,12 @@ from hypothesis.stateful import (
 
 from store.db import Store
 from store.ids import path_digests, uuid_text
-from tui.blind import sided
-from tui.judging import Judging, save_act, save_undo
-from tui.judging_queue import QueueSettings
-from tui.protocols import PROTOCOLS
+from tui.answers.store_review import StoreReview
+from tui.judging.blind import sided
+from tui.judging.protocols import PROTOCOLS
+from tui.judging.queue import QueueSettings
+from tui.judging.session import Judging, save_act, save_undo
 from tui.review_data import PairTexts
-from tui.store_data import StoreReview
 
 N_PROMPTS = 8
 TEXTS = PairTexts((), "left", "right")

@@ -7,7 +7,7 @@ from store.errors import BadSettings
 from store.ids import to_text
 from train.exporter import ExportRow, Shard, Target
 from train.exporters.pairs import metadata, metadata_fields
-from train.shards import write_shards
+from train.exporting.shards import write_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from store.ids import to_text
 from train.exporter import ExportRow, Shard, Target
 from train.exporters.pairs import message_list, messages
-from train.shards import write_shards
+from train.exporting.shards import write_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa

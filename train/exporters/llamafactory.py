@@ -7,7 +7,7 @@ from typing import Any
 from store.chat_format import Turn
 from train.exporter import ExportRow, Shard, Target, id_text
 from train.exporters.pairs import metadata
-from train.shards import write_shards
+from train.exporting.shards import write_shards
 
 SPEAKERS = {"user": "human", "assistant": "gpt"}
 TAGS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from train.exporter import ExportRow, Shard, Target, id_text
-from train.shards import write_jsonl
+from train.exporting.shards import write_jsonl
 
 FILE = "train.0.jsonl"
 """What OpenChat's trainer looks for where `in-prefix` is `train`: one file an epoch, the first one's here."""

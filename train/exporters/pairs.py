@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from store.chat_format import Turn
 from store.ids import to_text
 from train.exporter import ExportRow, Shard, Target
-from train.rows import PairRow
-from train.shards import write_shards
+from train.exporting.rows import PairRow
+from train.exporting.shards import write_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from train.exporter import ExportRow, Shard, Target, id_text, shown_score_fields, shown_scores
 from train.exporters.pairs import message_list, messages
-from train.shards import write_shards
+from train.exporting.shards import write_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.errors import BadSettings
 from train.exporter import ExportRow, Shard, Target, id_text, shown_score_fields, shown_scores
-from train.shards import write_shards
+from train.exporting.shards import write_shards
 from train.supervise import Supervised
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from train.rows import TrainingRow
-from train.steps import Step, conversation_steps, with_weight
+from train.exporting.rows import TrainingRow
+from train.exporting.steps import Step, conversation_steps, with_weight
 
 # Sentences in which a model speaks of itself instead of answering; OpenChat's released code gives such
 # turns weight 0 and keeps them as context.

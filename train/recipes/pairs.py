@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from store.chat_format import control_tokens_in
-from train.rows import LabelledRow, PairRow
-from train.steps import Step
+from train.exporting.rows import LabelledRow, PairRow
+from train.exporting.steps import Step
 
 
 @dataclass(frozen=True, slots=True)

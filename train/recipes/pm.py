@@ -9,7 +9,7 @@ from typing import Literal
 
 from label.preference_model import Contest
 from label.preference_models.pair_tokens import LABELS, written
-from train.rows import PairRow, TrainingRow
+from train.exporting.rows import PairRow, TrainingRow
 
 
 @dataclass(frozen=True, slots=True)

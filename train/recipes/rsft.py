@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from train.rows import TrainingRow
-from train.steps import Step, conversation_steps
+from train.exporting.rows import TrainingRow
+from train.exporting.steps import Step, conversation_steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from train.exporting.rows import TrainingRow
+from train.exporting.steps import Step, conversation_steps
 from train.recipes.crlft import is_refusal
-from train.rows import TrainingRow
-from train.steps import Step, conversation_steps
 
 
 @dataclass(frozen=True, slots=True)

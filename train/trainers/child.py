@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainerCallb
 
 from store.chat_format import add_end_of_turn, load_tokenizer
 from store.chat_template import ChatTemplate, template_for
-from train.run_settings import RunFiles, RunSettings
+from train.running.run_settings import RunFiles, RunSettings
 
 PAD = "<|pad|>"
 """The padding token that is added where a model has none of its own."""

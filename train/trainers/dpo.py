@@ -12,7 +12,7 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from train.run_settings import RunFiles, RunSettings
+from train.running.run_settings import RunFiles, RunSettings
 from train.trainers import child
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
-from train.run_settings import RunFiles, RunSettings
+from train.running.run_settings import RunFiles, RunSettings
 from train.trainers import child
 from train.trainers.dpo import reference
 

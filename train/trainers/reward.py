@@ -11,7 +11,7 @@ from datasets import Dataset
 from trl import RewardConfig, RewardTrainer
 
 from label.reward_models.classifier import load_classifier
-from train.run_settings import RunFiles, RunSettings
+from train.running.run_settings import RunFiles, RunSettings
 from train.trainers import child
 
 

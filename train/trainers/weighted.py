@@ -17,7 +17,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from store.errors import BadSettings
-from train.run_settings import RunFiles, RunSettings
+from train.running.run_settings import RunFiles, RunSettings
 from train.supervise import IGNORED
 from train.trainers import child
 

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from curate.allowing import ALLOWED
+from curate.contamination.allowing import ALLOWED
 from tui.events import DecisionSaved, EvidenceArrived, LinesArrived, RowReached
 from tui.listing import Listing
 from tui.review_data import Decided, Decision, ReviewData

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.protocols import JudgingProtocol
+from tui.judging.protocols import JudgingProtocol
 from tui.text import clean
 
 TEXT = """\

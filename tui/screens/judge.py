@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from tui.blind import Act, BlindPair
 from tui.desk import DeskScreen
 from tui.events import AuthorsArrived, PairArrived, QueueArrived
-from tui.judging import Judging, save_act, save_undo
+from tui.judging.blind import Act, BlindPair
+from tui.judging.session import Judging, save_act, save_undo
 from tui.review_data import PairAuthors, PairTexts, Turn
 from tui.screens.ask import AskScreen
 from tui.screens.help import GuidelinesScreen

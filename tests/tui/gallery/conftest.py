@@ -10,9 +10,9 @@ import pytest
 
 from store.db import Store, Writing
 from store.ids import digest_of, path_digests, uuid_text
-from tui.judging_queue import QueueSettings
-from tui.store_browse import StoreBrowse
-from tui.store_data import StoreReview
+from tui.answers.browse import StoreBrowse
+from tui.answers.store_review import StoreReview
+from tui.judging.queue import QueueSettings
 
 Spice = Callable[[str], str]
 """What is done to every text of the store that data or a model could have brought."""

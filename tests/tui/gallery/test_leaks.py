@@ -300,7 +300,7 @@ def run_on(terminal: Terminal, words: Sequence[str], folder: Path, **environment
 
 BROKEN = """
 import os
-import tui.store_data as data
+import tui.answers.store_review as data
 def broken(self, wanted):
     key = os.environ["OPENAI_API_KEY"]
     raise RuntimeError("broken on purpose \\x1b[95;105m")

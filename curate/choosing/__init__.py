@@ -1,0 +1,1 @@
+"""Choices kept under a name: parts, mixtures, prompts, blocks."""

@@ -1,0 +1,1 @@
+"""One thing of the store: found, shown, compared, traced."""

@@ -1,0 +1,1 @@
+"""The commands of `label`, one module each, and the options that several share."""

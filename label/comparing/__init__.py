@@ -1,0 +1,1 @@
+"""Verdicts on two responses, by a judge that is asked or a preference model that weighs."""

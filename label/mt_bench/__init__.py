@@ -1,0 +1,1 @@
+"""MT-bench: two-turn questions, each turn rated on its own."""

@@ -1,0 +1,1 @@
+"""Numbers of reward models for responses: which are missing, scored here or read from a file."""

@@ -1,0 +1,1 @@
+"""Benchmarks over local files: the papers' suites, their rows, how an answer is scored."""

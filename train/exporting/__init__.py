@@ -1,0 +1,1 @@
+"""From the store to files: rows are chosen, measured, counted, written, described."""

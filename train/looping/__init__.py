@@ -1,0 +1,1 @@
+"""The online loop over our own commands."""

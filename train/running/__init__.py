@@ -1,0 +1,1 @@
+"""A training run: its settings, its rows, its process, what is seen of it."""

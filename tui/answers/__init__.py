@@ -1,0 +1,1 @@
+"""What the screens ask for, answered from a store, each question in a short turn."""
