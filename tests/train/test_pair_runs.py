@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from label.exchange import Exchange
 from label.reward_model import RewardChoice, open_reward_model
 from store.errors import BadInput, BadSettings, UnknownName
 from train.commands.run import _settings
-from train.running.launch import command_of, run_recipe
+from train.running.launch import command_of, environment, run_recipe
 from train.running.presets import PRESETS, scaled_lr
 from train.running.run_settings import RunFiles, RunSettings
 
@@ -229,6 +230,23 @@ def test_every_preset_makes_settings(name: str) -> None:
     made = _settings(preset.recipe, "m", options(preset=name, batch_size=preset.batch))
     assert made.batch == preset.batch
     assert made.lr == preset.settings["lr"]
+
+
+def test_the_child_finds_our_packages_first() -> None:
+    first = Path(environment()["PYTHONPATH"].split(os.pathsep)[0])
+    assert all((first / room / "__init__.py").is_file() for room in ("store", "train"))
+
+
+def test_the_processes_of_an_accelerate_file_count_into_the_batch(tmp_path: Path) -> None:
+    told = tmp_path / "four.yaml"
+    told.write_text("distributed_type: MULTI_GPU\nnum_processes: 4\n", encoding="utf-8")
+    by_file = _settings("dpo", "m", options(accelerate=told, processes=None))
+    assert by_file.processes == 4
+    assert by_file == _settings("dpo", "m", options(accelerate=told, processes=4))
+    assert _settings("dpo", "m", options(accelerate=told, processes=1)).processes == 1
+    told.write_text("mixed_precision: bf16\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="does not say how many processes"):
+        _settings("dpo", "m", options(accelerate=told, processes=None))
 
 
 def test_an_accelerate_file_starts_the_run_through_accelerate(tmp_path: Path) -> None:

@@ -72,7 +72,11 @@ Examples:
 )
 @click.option("--lora-alpha", type=int, help="[default: twice the rank]")
 @click.option("--lora-dropout", default=0.0, show_default=True)
-@click.option("--processes", default=1, show_default=True, help="Processes, one for each GPU.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Processes, one for each GPU.  [default: 1, or what --accelerate's file says]",
+)
 @click.option(
     "--accelerate",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -130,13 +134,15 @@ def run(
 def _settings(recipe: str, model: str, options: dict[str, Any]) -> "RunSettings":
     """The preset's settings with what the user gave in their place."""
     from train.running.presets import USUAL, preset_named, scaled_lr
-    from train.running.run_settings import RunSettings
+    from train.running.run_settings import RunSettings, processes_of
 
     name = options.pop("preset")
     preset = preset_named(name, recipe)
     given = {key: value for key, value in options.items() if value is not None}
     given |= {key: str(value) for key, value in given.items() if isinstance(value, Path)}
-    fields = {**preset.settings, **given}
+    if "processes" not in given and "accelerate" in given:
+        given["processes"] = processes_of(Path(given["accelerate"]))
+    fields = {"processes": 1, **preset.settings, **given}
     if "accumulation" not in given:
         fields["accumulation"] = max(1, round(preset.batch / (fields["batch_size"] * fields["processes"])))
     settings = RunSettings("", model, recipe, name or USUAL[recipe], **fields)

@@ -193,8 +193,7 @@ def command_of(settings: RunSettings, folder: Path) -> list[str]:
     ours = [sys.executable, "-P"]
     if settings.accelerate is not None:
         launcher = ["-m", "accelerate.commands.launch", "--config_file", settings.accelerate]
-        several = ["--num_processes", str(settings.processes)] if settings.processes > 1 else []
-        return [*ours, *launcher, *several, *module]
+        return [*ours, *launcher, "--num_processes", str(settings.processes), *module]
     if settings.processes == 1:
         return [*ours, *module]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(settings.processes)]
@@ -203,7 +202,7 @@ def command_of(settings: RunSettings, folder: Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The child's environment: our packages first, no network, no telemetry."""
-    ours = str(Path(__file__).resolve().parents[1])
+    ours = str(Path(__file__).resolve().parents[2])
     paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**WAITING, **os.environ, **QUIET_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
 

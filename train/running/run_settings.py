@@ -155,3 +155,20 @@ class RunFiles:
             return None
         result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
         return result
+
+
+def processes_of(accelerate: Path) -> int:
+    """How many processes a settings file of accelerate starts: what a step's rows, and so the learning rate, depend on.
+
+    Raises BadInput for a file that does not say.
+    """
+    import yaml
+
+    try:
+        told = yaml.safe_load(accelerate.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{accelerate} is no settings file of accelerate: {error}") from error
+    number = told.get("num_processes") if isinstance(told, dict) else None
+    if not isinstance(number, int) or number < 1:
+        raise BadInput(f"{accelerate} does not say how many processes there are; name them with --processes")
+    return number
