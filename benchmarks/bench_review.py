@@ -171,13 +171,16 @@ def beside_a_writer(path: Path, data: StoreReview, ids: "list[str]") -> None:
     )
     command = [sys.executable, "-c", program, str(path), str(BESIDE_WRITER_S)]
     pages, news, done = Clock(), Clock(), threading.Event()
-    with subprocess.Popen(command) as writer:
+    paths = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}) as writer:
         threading.Thread(target=lambda: (writer.wait(), done.set()), daemon=True).start()
         for at in _places(len(ids)) * 100:
             if done.is_set():
                 break
             pages.time(lambda at=at: data.rows(ids[at : at + PAGE]))
             news.time(lambda: _drain(data.refresh))
+    if writer.returncode != 0:
+        raise SystemExit("the writer failed: nothing was measured beside it")
     print(f"beside a writer, page of 60 conversations: {pages.words()}")
     print(f"beside a writer, taking in what is new: {news.words()}", flush=True)
 

@@ -4,6 +4,7 @@ Making an instance takes three times as long as opening a store file in it, so t
 store was closed properly waits here for the next turn. Each is used by one thread at a time.
 """
 
+import ctypes
 import os
 import threading
 from dataclasses import dataclass
@@ -119,6 +120,13 @@ def put_back(engine: Engine) -> None:
                 _idle.append(engine.instance)
                 return
     con.close()
+    _give_back()
+
+
+def _give_back() -> None:
+    """Let the system have what the allocator of this process holds and nobody uses; only glibc can be asked."""
+    if _thrift is not None and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def _has_grown(engine: Engine) -> bool:
