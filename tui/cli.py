@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.judging.queue import QueueKind, QueueSettings
     from tui.query import Filter
 
-MEMORY = "96MB"
+MEMORY = "64MB"
 """What reading the store may use at once; more goes to disk."""
 THREADS = 2
 GROWTH_BYTES = 48_000_000

@@ -34,8 +34,9 @@ def test_sides_are_about_even_and_differ_between_annotators() -> None:
 
 
 def test_the_queue_has_an_order_of_its_own_for_each_annotator() -> None:
-    assert in_queue_order(IDS, "kim") == in_queue_order(IDS[::-1], "kim")
-    assert in_queue_order(IDS, "kim") != in_queue_order(IDS, "lee")
+    pairs = [BlindPair(one, IDS[0], IDS[1], "kim") for one in IDS]
+    assert in_queue_order(pairs, "kim") == in_queue_order(pairs[::-1], "kim")
+    assert in_queue_order(pairs, "kim") != in_queue_order(pairs, "lee")
 
 
 def a_vote(step: int, *, was_revealed: bool = False) -> Vote:

@@ -31,7 +31,7 @@ def test_the_share_that_everybody_judges_is_met_and_the_same_for_all():
     sets = dict.fromkeys(IDS[10:], IDS[:5])
     settings = QueueSettings(double=0.25)
     kim, lee = (
-        {pair.prompt_id: pair for pair in pairs_of_sets(sets, name, settings, IDS[10:])}
+        {pair.prompt_id: pair for pair in pairs_of_sets(sets.items(), name, settings, IDS[10:])}
         for name in ("kim", "lee")
     )
     assert set(kim) == set(lee) == {one for one in shared if one in sets}
@@ -42,9 +42,9 @@ def test_the_share_that_everybody_judges_is_met_and_the_same_for_all():
 
 def test_what_is_not_shared_is_left_to_whoever_judged_it_first():
     sets = dict.fromkeys(IDS[10:60], IDS[:2])
-    found = pairs_of_sets(sets, "kim", QueueSettings(double=0.0), IDS[10:40])
+    found = pairs_of_sets(sets.items(), "kim", QueueSettings(double=0.0), IDS[10:40])
     assert {pair.prompt_id for pair in found} == set(IDS[40:60])
-    assert len(pairs_of_sets(sets, "kim", QueueSettings(), IDS[10:40])) == 50
+    assert len(pairs_of_sets(sets.items(), "kim", QueueSettings(), IDS[10:40])) == 50
 
 
 @given(st.integers(0, 60), st.integers(0, 8))

@@ -29,7 +29,7 @@ FIRST_PIECE = 20_000
 """Conversations read before anything is shown."""
 TURN_S = 0.25
 """A turn longer than this takes no further piece."""
-RATED_PIECE = 100_000
+RATED_PIECE = 50_000
 """Conversations whose ratings are read in one turn: about a second."""
 PACKED_AFTER = 10_000
 """Rows changed at once after which the table is packed."""

@@ -88,9 +88,9 @@ def sided(
     return BlindPair(prompt_id, first, second, annotator, protocol=protocol)
 
 
-def in_queue_order(prompt_ids: Sequence[str], annotator: str) -> list[str]:
-    """PROMPT_IDS in a random order that is the same every time for this annotator."""
-    return sorted(prompt_ids, key=lambda prompt_id: draw(annotator, prompt_id))
+def in_queue_order(pairs: Sequence[BlindPair], annotator: str) -> list[BlindPair]:
+    """PAIRS, one a prompt, in a random order that is the same every time for this annotator."""
+    return sorted(pairs, key=lambda pair: draw(annotator, pair.prompt_id))
 
 
 def draw(*parts: str) -> bytes:

@@ -3,7 +3,7 @@
 Nothing here knows a store or a screen.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,16 +39,19 @@ def is_shared(prompt_id: str, share: float) -> bool:
 
 
 def pairs_of_sets(
-    sets: Mapping[str, Sequence[str]], annotator: str, settings: QueueSettings, by_others: Collection[str]
+    sets: Iterable[tuple[str, Sequence[str]]],
+    annotator: str,
+    settings: QueueSettings,
+    by_others: Collection[str],
 ) -> list[BlindPair]:
-    """A pair of each prompt in this annotator's order; BY_OTHERS are prompts that somebody else has judged."""
+    """A pair of each prompt of SETS in this annotator's order; BY_OTHERS are prompts that somebody else has judged."""
     pairs = []
-    for prompt_id in in_queue_order(list(sets), annotator):
+    for prompt_id, response_ids in sets:
         shared = settings.double is not None and is_shared(prompt_id, settings.double)
         if settings.double is None or shared or prompt_id not in by_others:
             chooser = "everybody" if shared else annotator
-            pairs.append(pair_of(prompt_id, sets[prompt_id], annotator, settings.protocol, chooser=chooser))
-    return pairs
+            pairs.append(pair_of(prompt_id, response_ids, annotator, settings.protocol, chooser=chooser))
+    return in_queue_order(pairs, annotator)
 
 
 def pairs_of_triples(found: Iterable[Triple], annotator: str, protocol: JudgingProtocol) -> list[BlindPair]:
