@@ -189,6 +189,10 @@ class Store:
         """A snapshot's name or `v12`; None is now."""
         self.wait_s = wait_s
 
+    def at_version(self, version: int) -> "Store":
+        """The store as it was at VERSION, whatever is written meanwhile: long work takes many short turns."""
+        return Store(self.path, at=f"v{version}", wait_s=self.wait_s)
+
     @contextmanager
     def read(self) -> Iterator[Reading]:
         """One turn to read.

@@ -17,6 +17,7 @@ step that made it and its own leaf (16 bytes).
 
 import hashlib
 import re
+from itertools import pairwise
 
 from store.errors import RequestError
 
@@ -87,3 +88,11 @@ def uuid_text(digest: bytes) -> str:
     """The usual text of a UUID with these 16 bytes."""
     digits = digest.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def id_ranges(pieces: int) -> list[tuple[str, str]]:
+    """All ids cut into PIECES ranges, each as its first and last UUID."""
+    bounds = [2**128 * piece // pieces for piece in range(pieces + 1)]
+    return [
+        (uuid_text(low.to_bytes(16)), uuid_text((high - 1).to_bytes(16))) for low, high in pairwise(bounds)
+    ]

@@ -119,7 +119,7 @@ def difference(store: Store, first: str, second: str) -> Difference:
         with Store(store.path, at=name, wait_s=store.wait_s).read() as reading:
             bounds.append(reading.version)
     earlier, later = sorted(bounds)
-    with Store(store.path, at=f"v{later}", wait_s=store.wait_s).read() as reading:
+    with store.at_version(later).read() as reading:
         counts: Counter[str] = Counter()
         for (rows,) in reading.rows("SELECT rows_by_table FROM versions WHERE version > ?", [earlier]):
             counts.update(json.loads(rows))

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from store.chat_format import ChatFormat
 from store.chat_template import OWN
-from store.db import Store
 from store.errors import UnknownName
 from train.exporter import ExportRow
 from train.exporting.rows import Tally
@@ -120,8 +119,3 @@ def recipe_named(name: str) -> Recipe:
     if name not in RECIPES:
         raise UnknownName.of("recipe", name, RECIPES)
     return RECIPES[name]
-
-
-def fixed_at_newest(store: Store, version: int) -> Store:
-    """A handle on the store that sees VERSION whatever is written meanwhile."""
-    return Store(store.path, at=f"v{version}", wait_s=store.wait_s)

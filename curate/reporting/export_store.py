@@ -90,7 +90,7 @@ def export_store(store: Store, target: Path, advance: Progress | None = None) ->
     with store.read() as reading:
         version = reading.version
         names = _tables(reading)
-    fixed = Store(store.path, at=f"v{version}", wait_s=store.wait_s)
+    fixed = store.at_version(version)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f".{target.name}.partial-{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)

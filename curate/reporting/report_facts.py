@@ -1,13 +1,15 @@
 """The numbers of `curate report`, all counted in the store: what is there, and what was left out and why."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.reporting.class_ratings import ratings_by_class
 from curate.reporting.stats import BY_CLASS, BY_SOURCE, MODELS_BY_CLASS, MODELS_BY_SOURCE, groups, prepare
 
 if TYPE_CHECKING:
-    from store.db import Reading, Store
+    from store.db import Store
 
 EXAMPLES_PER_RULE = 3
 EXCERPT = 300
@@ -62,23 +64,6 @@ SELECT
     count(*) AS conversations
 FROM current_conversations AS conversations
 LEFT JOIN measured ON measured.conversation_id = conversations.conversation_id
-GROUP BY ALL
-ORDER BY ALL
-"""
-
-RATINGS = """
-SELECT
-    ratings.labeler AS labeler,
-    ratings.template AS template,
-    ratings.scale AS scale,
-    ratings.aspect AS aspect,
-    conversations.class AS class,
-    round(ratings.mean * 2) / 2 AS rating,
-    count(*) AS conversations,
-    sum(ratings.mean) AS total
-FROM conversation_ratings AS ratings
-JOIN current_conversations AS conversations ON conversations.conversation_id = ratings.conversation_id
-WHERE ratings.is_complete
 GROUP BY ALL
 ORDER BY ALL
 """
@@ -149,7 +134,7 @@ def gather(store: "Store", tokenizer: Path | None) -> dict[str, Any]:
             "by_class": [asdict(one) for one in groups(reading, BY_CLASS, MODELS_BY_CLASS)],
             "turns": reading.dicts(TURNS),
             "lengths": reading.dicts(LENGTHS),
-            "ratings": ratings_by_class(reading),
+            "ratings": ratings_by_class(lambda: nullcontext(reading)),
             "languages": reading.dicts(LANGUAGES),
             "steps": reading.dicts(STEPS),
             "duplicates": [one for one in decisions if _is_about(one, "dedup")],
@@ -162,34 +147,3 @@ def gather(store: "Store", tokenizer: Path | None) -> dict[str, Any]:
 
 def _is_about(decision: dict[str, Any], rule: str) -> bool:
     return decision["decider_kind"] is not None and str(decision["decided_by"]).startswith(rule)
-
-
-def ratings_by_class(reading: "Reading") -> list[dict[str, Any]]:
-    """One entry for each judge's scale: its classes, each with mean and histogram."""
-    found: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for row in reading.dicts(RATINGS):
-        key = tuple(str(row[name] or "") for name in ("labeler", "template", "scale", "aspect"))
-        one = found.setdefault(key, {}).setdefault(
-            row["class"], {"conversations": 0, "total": 0.0, "histogram": {}}
-        )
-        one["conversations"] += row["conversations"]
-        one["total"] += row["total"]
-        one["histogram"][row["rating"]] = row["conversations"]
-    return [
-        {
-            **dict(zip(("labeler", "template", "scale", "aspect"), key, strict=True)),
-            "classes": [
-                {
-                    "name": name,
-                    "conversations": one["conversations"],
-                    "mean": one["total"] / one["conversations"],
-                    "histogram": [
-                        {"rating": rating, "conversations": count}
-                        for rating, count in one["histogram"].items()
-                    ],
-                }
-                for name, one in classes.items()
-            ],
-        }
-        for key, classes in found.items()
-    ]

@@ -258,7 +258,7 @@ def _label(store: Store, stored: StoredJob, advance: "Advance") -> "JudgeReport 
     from label.comparing.compare import compare_store, pairs_to_judge
     from label.judging.judge import judge_store, plan_turns
 
-    then = Store(store.path, at=f"v{stored.planned_at}", wait_s=store.wait_s)
+    then = store.at_version(stored.planned_at)
     settings, model = stored.job.settings, stored.job.open_model()
     if isinstance(settings, JudgeSettings):
         turns = plan_turns(then, settings)

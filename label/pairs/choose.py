@@ -12,7 +12,7 @@ from label.id_columns import are_among, uuid_column, uuid_texts
 from label.pairs.audit import Audit, audit_of, read_texts
 from label.pairs.judged import Judged, judged_pairs, with_scores
 from label.pairs.rules import Drops, PairRule, Pairs, first_of_each, pairs_by
-from label.ranking.scores import Scoring, Step, check_sources, conditions, cut_draws, read_scores, state_of
+from label.ranking.scores import Scoring, Step, check_sources, conditions, cut_draws, read_scores
 from store.errors import BadSettings
 from store.selections import Selection, newest_selection, write_selection
 
@@ -95,7 +95,7 @@ def plan_pairs(store: "Store", settings: PairSettings) -> Plan:
     """
     choose = _judged if settings.rule.rule == "judged" else _ruled
     pairs, steps, score_of, version = choose(store, settings)
-    with state_of(store, version).read() as reading:
+    with store.at_version(version).read() as reading:
         texts = read_texts(reading, pairs)
     equal = int(texts.is_equal.sum())
     steps.append(Step("texts", "pairs", len(pairs), {"equal_text": equal} if equal else {}))

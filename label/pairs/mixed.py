@@ -11,7 +11,7 @@ from label.pairs.audit import audit_of, read_texts
 from label.pairs.choose import Plan, plan_pairs
 from label.pairs.rules import Pairs, joined
 from label.pairs.source_rules import MixtureSettings, SourceRule, source_rules
-from label.ranking.scores import Step, state_of
+from label.ranking.scores import Step
 
 if TYPE_CHECKING:
     from store.db import Store
@@ -47,7 +47,7 @@ def plan_mixture(store: "Store", asked: MixtureSettings) -> Mixture:
     with store.read() as reading:
         rules = source_rules(reading, asked)
         version = reading.version
-    then = state_of(store, version)
+    then = store.at_version(version)
     plans = [plan_pairs(then, rule.settings) for rule in rules]
     pairs, together = _together([plan.pairs for plan in plans])
     with then.read() as reading:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from label.id_columns import Ids, are_among, chances, ids_of, ids_of_texts, uuid_column
 from label.ranking.best_of import SIZES, Point, best_of_curve, kl_bound, rank_curve, win_rate_curve
 from label.ranking.order import Piece, Scores, Sets, ranked, sets_of
-from label.ranking.scores import Scored, Scoring, Step, named_models, read_scores, state_of
+from label.ranking.scores import Scored, Scoring, Step, named_models, read_scores
 from store.errors import BadSettings, RequestError, UnknownName
 from store.named_sql import named_sql
 
@@ -149,7 +149,7 @@ def rank_report(store: "Store", settings: RankSettings) -> RankReport:
         scorings = _scorings(reading, settings)
         version = reading.version
     for scoring in scorings:
-        with state_of(store, version).read() as reading:
+        with store.at_version(version).read() as reading:
             scores = read_scores(reading, scoring)
             policies = list(_by_policy(reading, scoring, scores.rows))
         steps[scores.score_of] = scores.step

@@ -21,7 +21,7 @@ from store.selections import selection_named
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from store.db import Reading, Store
+    from store.db import Reading
 
 ReasonCounts = Mapping[str, int]
 
@@ -231,13 +231,6 @@ def _without_equal_texts(rows: Scored, sets: Sets, epsilon: float, reasons: Coun
     is_again = np.zeros(len(rows), dtype=np.bool_)
     is_again[order[1:]] = ((texts[1:] == texts[:-1]) & (prompts[1:] == prompts[:-1])).all(axis=1)
     return _leave_out(rows, is_again, "equal_text", reasons)
-
-
-def state_of(store: "Store", version: int) -> "Store":
-    """The store as it was at VERSION: long work goes on between turns, so that nobody waits for it."""
-    from store.db import Store
-
-    return Store(store.path, at=f"v{version}", wait_s=store.wait_s)
 
 
 def cut_draws(reading: "Reading") -> Ids:

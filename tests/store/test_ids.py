@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,11 @@ def test_text_and_uuid_name_the_same_bytes(digest: bytes) -> None:
 def test_what_is_no_conversation_id_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match="c1-"):
         ids.to_uuid(text, "c1")
+
+
+def test_ranges_of_ids_cover_every_id_once() -> None:
+    ranges = [
+        (int(low.replace("-", ""), 16), int(high.replace("-", ""), 16)) for low, high in ids.id_ranges(7)
+    ]
+    assert (ranges[0][0], ranges[-1][1]) == (0, 2**128 - 1)
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(ranges))

@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from store.snapshots import take_snapshot
 from train.exporter import Target
 from train.exporting.export import ExportReport, ExportSettings, export_store
 from train.exporting.shards import write_shards
-from train.exporting.staging import id_ranges
 from train.exporting.steps import alternates
 from train.recipes.crlft import CrlftSettings, is_refusal
 
@@ -285,12 +283,6 @@ def test_a_large_store_is_read_in_ranges_of_ids_with_the_same_outcome(
     monkeypatch.setattr("train.exporting.conversations.MESSAGES_PER_TURN", 3)
     parts = export("parts", at="first")
     assert (parts.sha256, parts.rows, parts.dropped) == (whole.sha256, whole.rows, whole.dropped)
-
-
-def test_ranges_of_ids_cover_every_id_once() -> None:
-    ranges = [(int(low.replace("-", ""), 16), int(high.replace("-", ""), 16)) for low, high in id_ranges(7)]
-    assert (ranges[0][0], ranges[-1][1]) == (0, 2**128 - 1)
-    assert all(before[1] + 1 == after[0] for before, after in pairwise(ranges))
 
 
 @pytest.mark.parametrize(("rows", "sizes"), [(0, [0]), (4, [2, 2]), (5, [2, 2, 1])])

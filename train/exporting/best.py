@@ -17,7 +17,7 @@ from train.exporting.measured import supervised
 from train.exporting.rows import Tally, TrainingRow
 from train.exporting.staging import staged_batches
 from train.exporting.steps import Step
-from train.recipe import SourceLicense, fixed_at_newest
+from train.recipe import SourceLicense
 from train.recipes.rsft import RsftSettings, row_of, steps_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def look_at_best(store: Store, settings: RsftSettings) -> BestResponses:
     if n_few:
         dropped["fewer responses than the rank"] = n_few
     return BestResponses(
-        store=fixed_at_newest(store, version),
+        store=store.at_version(version),
         at_version=version,
         sources=sources,
         settings=settings,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from store.chat_format import ChatFormat
 from store.db import Reading, Store
 from store.errors import BadSettings, StoreDamaged, UnknownName
+from store.ids import id_ranges
 from store.named_sql import named_sql
 from store.rows import UNKNOWN_CLASS
 from store.selections import selection_named
@@ -20,9 +21,9 @@ from train.exporter import ExportRow
 from train.exporting.measured import supervised
 from train.exporting.rated import Rated, rated_by
 from train.exporting.rows import Tally, TrainingRow
-from train.exporting.staging import id_ranges, stage, staged_batches
+from train.exporting.staging import stage, staged_batches
 from train.exporting.steps import Step
-from train.recipe import SourceLicense, fixed_at_newest
+from train.recipe import SourceLicense
 from train.recipes import crlft, sft
 from train.recipes.crlft import CrlftSettings
 from train.recipes.sft import SftSettings
@@ -226,7 +227,7 @@ def look_at_conversations(store: Store, settings: CrlftSettings | SftSettings) -
         )
         rated = rated_by(reading, settings) if isinstance(settings, CrlftSettings) else None
         version = reading.version
-    fixed = fixed_at_newest(store, version)
+    fixed = store.at_version(version)
     return Conversations(fixed, version, sources, classes, settings, selection_id, rated)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from store.chat_format import ChatFormat
 from store.db import Store
 from store.errors import BadSettings, StoreDamaged
+from store.ids import id_ranges
 from store.named_sql import named_sql
 from store.selections import selection_named
 from train.checking.pair_tokens import PairTokens, pair_tokens
@@ -17,9 +18,9 @@ from train.exporter import ExportRow
 from train.exporting.conversations import check_part, licenses
 from train.exporting.measured import supervised
 from train.exporting.rows import PairRow, Tally
-from train.exporting.staging import id_ranges, stage, staged_batches
+from train.exporting.staging import stage, staged_batches
 from train.exporting.steps import Step
-from train.recipe import SourceLicense, fixed_at_newest
+from train.recipe import SourceLicense
 from train.recipes.pairs import PairSettings, labelled, steps_of
 from train.recipes.pm import PmSettings, as_contest
 
@@ -140,7 +141,7 @@ def look_at_pairs(store: Store, recipe: str, settings: PairSettings | PmSettings
         sources = tuple(source for source in licenses(reading) if source.name in used)
         version = reading.version
     return Pairs(
-        store=fixed_at_newest(store, version),
+        store=store.at_version(version),
         at_version=version,
         sources=sources,
         recipe=recipe,

@@ -1,8 +1,6 @@
 """Copying rows out of the store to an Arrow file, one turn at the store for each range of ids."""
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +10,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 20_000
-
-
-def id_ranges(pieces: int) -> list[tuple[str, str]]:
-    """All ids cut into PIECES ranges, each as its first and last UUID."""
-    size = 2**128
-    bounds = [size * piece // pieces for piece in range(pieces + 1)]
-    return [(str(uuid.UUID(int=low)), str(uuid.UUID(int=high - 1))) for low, high in pairwise(bounds)]
 
 
 def stage(store: Store, path: Path, query: str, parameters: Iterable[Mapping[str, object]]) -> None:

@@ -126,10 +126,11 @@ class StoreMeasures:
         ]
 
     def _ratings_by_class(self) -> list[Figure]:
-        from curate.reporting.report_facts import ratings_by_class
+        from curate.reporting.class_ratings import ratings_by_class
 
         with self._store.read() as reading:
-            found = ratings_by_class(reading)
+            version = reading.version
+        found = ratings_by_class(self._store.at_version(version).read)
         return [
             Figure(
                 f"Ratings by class: {one['labeler']}, {one['template']}, {one['scale']} {one['aspect']}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.named_sql import named_sql
 from store.selections import selection_named
-from tui.answers.pairs import StorePairs
+from tui.answers.candidates import Candidates, ids_of
 from tui.judging.blind import Act, BlindPair, Vote
 from tui.judging.history import History
 from tui.judging.protocols import Choice
@@ -14,8 +14,6 @@ from tui.judging.queue import (
     QueueSettings,
     Standing,
     Triple,
-    is_shared,
-    pairs_of_sets,
     pairs_of_triples,
     upright_of,
     with_known,
@@ -23,8 +21,6 @@ from tui.judging.queue import (
 from tui.judging.session import REDONE, Trace, told
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from store.db import Reading, Store
 
 
@@ -43,12 +39,12 @@ class StoreQueue:
 
     def queue(self) -> list[BlindPair]:
         """Pairs this annotator has neither judged nor skipped."""
-        pairs = self._candidates()
+        pairs = Candidates(self._store, self._annotator, self._settings).pairs()
         with self._store.read() as reading:
             self._follow(reading)
             known = self._known(reading)
-            skipped = _ids(reading, "skipped_pairs", {"annotator": self._annotator})
-            revealed = _ids(reading, "revealed_pairs", {"annotator": self._annotator, "scale": self._scale})
+            skipped = ids_of(reading, "skipped_pairs", {"annotator": self._annotator})
+            revealed = ids_of(reading, "revealed_pairs", {"annotator": self._annotator, "scale": self._scale})
         self._pairs = with_known(pairs, known, self._annotator)
         left = [pair for pair in self._pairs if self._key(pair) not in self._judged]
         if not skipped and not revealed:
@@ -98,53 +94,6 @@ class StoreQueue:
             protocol=replace(protocol, guideline_version=row["guideline_version"] or ""),
         )
 
-    def _candidates(self) -> list[BlindPair]:
-        if self._settings.pairs is not None:
-            return self._sided(_members(self._store, self._settings))
-        if self._settings.kind == "random":
-            return self._random()
-        name = "disagreements" if self._settings.kind == "disagreement" else "uncertain_pairs"
-        params = {"annotator": self._annotator} if self._settings.kind == "disagreement" else {}
-        with self._store.read() as reading:
-            found = reading.rows(named_sql("tui", name), params)
-        pairs = self._sided([(prompt, first, second) for prompt, first, second in found])
-        return (
-            pairs
-            if self._settings.kind == "uncertain"
-            else sorted(pairs, key=lambda pair: pair.comparison_id)
-        )
-
-    def _sided(self, found: list[Triple]) -> list[BlindPair]:
-        return pairs_of_triples(found, self._annotator, self._settings.protocol)
-
-    def _random(self) -> list[BlindPair]:
-        who = {"annotator": self._annotator, "scale": self._scale}
-        with self._store.read() as reading:
-            judged = _ids(reading, "judged_prompts", who)
-            others = _ids(reading, "judged_by_others", who)
-        double = self._settings.double or 0.0
-        sets = (
-            (prompt_id, shared if is_shared(prompt_id, double) else own)
-            for prompt_id, own, shared in self._prompts_to_judge()
-            if prompt_id not in judged
-        )
-        return pairs_of_sets(sets, self._annotator, self._settings, others)
-
-    def _prompts_to_judge(self) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Each prompt and two of its answers, drawn for the annotator and for everybody.
-
-        Everything is read before the first is handed out, in columns that take a third of what Python's strings
-        do: what the store's engine needs for its turns has been given back by then.
-        """
-        pieces: list[pa.Table] = []
-        for low, high in id_ranges():
-            where = {"low": low, "high": high, "annotator": self._annotator}
-            with self._store.read() as reading:
-                pieces.append(reading.arrow(named_sql("tui", "prompts_to_judge"), where))
-        while pieces:
-            columns = [column.to_pylist() for column in pieces.pop().columns]
-            yield from zip(*columns, strict=True)
-
     def _known(self, reading: "Reading") -> list[BlindPair]:
         """The pairs with a known answer, which the standing is told."""
         if self._settings.calibration is None:
@@ -158,7 +107,8 @@ class StoreQueue:
         for row in rows:
             key, answer = upright_of((row[0], row[1], row[2]), 1.0)
             self._standing.known[key] = answer
-        pairs = self._sided([(row[0], row[1], row[2]) for row in rows])
+        triples = [(row[0], row[1], row[2]) for row in rows]
+        pairs = pairs_of_triples(triples, self._annotator, self._settings.protocol)
         return sorted(pairs, key=lambda pair: pair.comparison_id)
 
     def _key(self, pair: BlindPair) -> tuple[str, ...]:
@@ -209,27 +159,3 @@ def _vote_of(row: dict[str, Any], pair: BlindPair, choice: Choice) -> Vote:
 def triple_of(pair: BlindPair) -> Triple:
     """A pair without its sides' names."""
     return pair.prompt_id, pair.response_a_id, pair.response_b_id
-
-
-def _members(store: "Store", settings: QueueSettings) -> list[Triple]:
-    assert settings.pairs is not None
-    pairs = StorePairs(store)
-    try:
-        return pairs.members(settings.pairs)
-    finally:
-        pairs.close()
-
-
-def _ids(reading: "Reading", query: str, params: dict[str, str]) -> set[str]:
-    return {str(row[0]) for row in reading.rows(named_sql("tui", query), params)}
-
-
-LOWEST = "00000000-0000-0000-0000-000000000000"
-HIGHEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-
-
-def id_ranges() -> list[tuple[str, str]]:
-    """The ids in eight ranges, so that no turn is long and none needs much memory."""
-    return [
-        (first + LOWEST[1:], last + HIGHEST[1:]) for first, last in zip("02468ace", "13579bdf", strict=True)
-    ]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UnknownName
+from store.ids import id_ranges
 from store.named_sql import named_sql
+from tui.answers.candidates import prompt_ranges
 from tui.answers.message_texts import contents, path_to, texts_at
-from tui.answers.queue import HIGHEST, LOWEST, id_ranges
 from tui.answers.sheet import Sheet
 from tui.answers.text_search import TextSearch
 from tui.listing import Column, Line, ManyLines, number
@@ -62,14 +63,14 @@ class StoreSets:
                 if reading.version > self._followed_to:
                     touched = reading.arrow(named_sql("tui", "prompts_touched"), {"after": self._followed_to})
                     if touched.num_rows:
-                        self._sheet.put(_prompt_rows(reading, touched))
+                        self._sheet.put(_prompt_rows(reading, touched, *id_ranges(1)[0]))
                     self._followed_to = reading.version
 
     def _read_all(self) -> None:
         """Everything, in turns that are each short; what is written between them is read again next time."""
         oldest: int | None = None
         self._sheet.clear()
-        for low, high in id_ranges():
+        for low, high in prompt_ranges(self._store):
             with self._store.read() as reading:
                 oldest = reading.version if oldest is None else oldest
                 self._sheet.put(_prompt_rows(reading, None, low, high))
@@ -113,9 +114,7 @@ class StoreSets:
         )
 
 
-def _prompt_rows(
-    reading: "Reading", touched: "pa.Table | None", low: str = LOWEST, high: str = HIGHEST
-) -> "pa.Table":
+def _prompt_rows(reading: "Reading", touched: "pa.Table | None", low: str, high: str) -> "pa.Table":
     """The rows of the sheet of TOUCHED prompts (a column `id` of bytes), or of a range of ids."""
     import pyarrow as pa
 

@@ -1,38 +1,41 @@
--- Pairs about which there are two opinions: orders that disagree, labelers that disagree, or a labeler and a
--- reward model. Without what the annotator said.
+-- The pairs of the table `opinions`, of one range of prompts, about which there are two opinions: orders that
+-- disagree, labelers that disagree, or a labeler and a reward model.
 WITH said AS (
-    SELECT prompt_id, response_a_id, response_b_id, state, signed_margin
-    FROM merged_comparisons
-    WHERE state IN ('win', 'weak', 'tie', 'conflict')
-        AND template NOT LIKE '%-seen'
-        AND NOT (labeler_kind = 'person' AND labeler = $annotator)
+    SELECT
+        CAST(prompt_id AS UUID) AS prompt_id,
+        CAST(first_id AS UUID) AS first_id,
+        CAST(second_id AS UUID) AS second_id,
+        has_conflict,
+        least,
+        most
+    FROM opinions
+    WHERE CAST(prompt_id AS UUID) BETWEEN $low::UUID AND $high::UUID
 ),
-opinions AS (
+scores AS (
     SELECT
         prompt_id,
-        response_a_id,
-        response_b_id,
-        bool_or(state = 'conflict') AS has_conflict,
-        min(sign(signed_margin)) AS least,
-        max(sign(signed_margin)) AS most
-    FROM said
-    GROUP BY prompt_id, response_a_id, response_b_id
+        response_id,
+        reward_model,
+        revision,
+        arg_max_null(value, version * 1048576 + seq) AS value
+    FROM rewards
+    WHERE prompt_id BETWEEN $low::UUID AND $high::UUID
+        AND response_id IN (SELECT first_id FROM said UNION ALL SELECT second_id FROM said)
+    GROUP BY prompt_id, response_id, reward_model, revision
 ),
 scored AS (
     SELECT
-        opinions.*,
+        said.*,
         min(sign(first.value - second.value)) AS least_reward,
         max(sign(first.value - second.value)) AS most_reward
-    FROM opinions
-    LEFT JOIN current_rewards AS first
-        ON first.prompt_id = opinions.prompt_id AND first.response_id = opinions.response_a_id
-    LEFT JOIN current_rewards AS second
-        ON second.prompt_id = opinions.prompt_id AND second.response_id = opinions.response_b_id
+    FROM said
+    LEFT JOIN scores AS first
+        ON first.prompt_id = said.prompt_id AND first.response_id = said.first_id
+    LEFT JOIN scores AS second
+        ON second.prompt_id = said.prompt_id AND second.response_id = said.second_id
         AND second.reward_model = first.reward_model AND second.revision = first.revision
     GROUP BY ALL
 )
-SELECT CAST(prompt_id AS VARCHAR), CAST(response_a_id AS VARCHAR), CAST(response_b_id AS VARCHAR)
+SELECT CAST(prompt_id AS VARCHAR), CAST(first_id AS VARCHAR), CAST(second_id AS VARCHAR)
 FROM scored
-WHERE (has_conflict OR least(least, least_reward) * greatest(most, most_reward) < 0)
-    AND response_a_id IN (SELECT message_id FROM messages WHERE parent_id = prompt_id)
-    AND response_b_id IN (SELECT message_id FROM messages WHERE parent_id = prompt_id)
+WHERE has_conflict OR least(least, least_reward) * greatest(most, most_reward) < 0
