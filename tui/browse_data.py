@@ -133,6 +133,9 @@ class BrowseData(Protocol):
     def measures(self) -> Sequence[MeasureStep]:
         """What is measured of labelers, one step after the other."""
 
+    def stop_measuring(self) -> None:
+        """End the step that is being done, which then has no figures."""
+
     def find(self, typed: str, within: Filter) -> Finding:
         """The first messages that hold every word TYPED, in conversations that WITHIN keeps if it says anything."""
 

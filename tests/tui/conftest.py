@@ -337,6 +337,9 @@ class FakeBrowse:
         )
         return [MeasureStep(f"step{self.text}", lambda one=one: [one]) for one in figures]
 
+    def stop_measuring(self) -> None:
+        pass
+
 
 def a_response_set(number: int, text: str = "", n: int = 70) -> ResponseSet:
     """A prompt with N responses; the later, the better, the first two tied, the last one unscored."""

@@ -1,5 +1,7 @@
 """The screen of agreement and bias: plots of characters, each with its table."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from label.measures import Resampling
@@ -8,7 +10,9 @@ from label.trust.pairwise import agreement_by_pair
 from label.trust.verdict_agreement import AgreementSettings
 from store.db import Store
 from store.ids import digest_of, uuid_text
+from tui.answers import measuring
 from tui.answers.measures import StoreMeasures
+from tui.answers.measuring import Measuring
 from tui.browse_data import MeasureStep
 from tui.figures import Figure, Mark, columns_of, lines_of, plot, said
 
@@ -130,6 +134,29 @@ def test_measuring_leaves_no_run_in_the_store(judged):
     figures_of(StoreMeasures(judged, FEW).steps())
     with judged.read() as reading:
         assert reading.rows("SELECT count(*) FROM runs") == [(0,)]
+
+
+def test_a_process_of_its_own_measures_the_same(judged):
+    apart = {step.words: step.measure for step in Measuring(judged).steps()}
+    here = {step.words: step.measure for step in StoreMeasures(judged).steps()}
+    assert list(apart) == list(here)
+    for words in ("agreement of labelers", "ratings by class"):
+        assert list(apart[words]()) == list(here[words]())
+
+
+def test_a_process_that_fails_is_a_figure_that_says_so(tmp_path):
+    (figure,) = Measuring(Store(tmp_path / "none.duckdb")).steps()[4].measure()
+    assert "none.duckdb" in figure.note
+
+
+def test_what_nobody_waits_for_is_stopped(judged, monkeypatch):
+    monkeypatch.setattr(measuring, "COMMAND", ("-c", "import time; time.sleep(600)"))
+    apart = Measuring(judged)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(apart.steps()[0].measure)
+        while not waiting.done():
+            apart.stop()
+        assert waiting.result() == []
 
 
 def test_a_store_without_verdicts_says_so_in_each_figure(tmp_path):

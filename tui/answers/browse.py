@@ -10,7 +10,7 @@ from tui.answers.exports import StoreExports
 from tui.answers.finding import Finder, Found
 from tui.answers.flags import StoreFlags
 from tui.answers.home import StoreHome
-from tui.answers.measures import StoreMeasures
+from tui.answers.measuring import Measuring
 from tui.answers.pairs import StorePairs
 from tui.answers.sets import StoreSets
 from tui.answers.sql import answer
@@ -37,7 +37,7 @@ class StoreBrowse:
         self._bookmarks = StoreBookmarks(
             data.reader, data.writer, data.annotator, data.append_mark, data.drain
         )
-        self._measures = StoreMeasures(data.reader)
+        self._measuring = Measuring(data.reader)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -102,7 +102,11 @@ class StoreBrowse:
 
     def measures(self) -> list[MeasureStep]:
         """What is measured of labelers."""
-        return self._measures.steps()
+        return self._measuring.steps()
+
+    def stop_measuring(self) -> None:
+        """Nobody waits for a step any more."""
+        self._measuring.stop()
 
     def find(self, typed: str, within: Filter) -> Found:
         """The first messages that hold what was typed."""

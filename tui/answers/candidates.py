@@ -118,7 +118,8 @@ def _add_gaps(gaps: MemoryTables, found: "pa.Table") -> None:
     with gaps.cursor() as con:
         con.register("found", found)
         con.execute(
-            "INSERT INTO gaps SELECT prompt_id::BLOB::UUID, first_id::BLOB::UUID, second_id::BLOB::UUID, kind, gap FROM found"
+            "INSERT INTO gaps SELECT CAST(prompt_id AS UUID), CAST(first_id AS UUID), CAST(second_id AS UUID), kind,"
+            " gap FROM found"
         )
 
 

@@ -68,12 +68,7 @@ class IdList(Sequence[str]):
 
     def table(self) -> "pa.Table":
         """The ids as a column `id` of bytes."""
-        import pyarrow as pa
-
-        chosen = np.ascontiguousarray(self._ids[self._positions])
-        offsets = np.arange(0, 16 * len(chosen) + 1, 16, dtype=np.int32)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(chosen)]
-        return pa.table({"id": pa.Array.from_buffers(pa.binary(), len(chosen), buffers)})
+        return id_table(np.ascontiguousarray(self._ids[self._positions]).tobytes())
 
     def _text(self, position: int) -> str:
         return str(uuid.UUID(bytes=self._ids[position].tobytes()))
@@ -278,6 +273,15 @@ def _piece(reading: "Reading", after: int, size: int) -> tuple[int, int]:
             return int(version) - 1, sum(n for _, n in counts) - taken
         taken += count
     return reading.version, 0
+
+
+def id_table(ids: bytes) -> "pa.Table":
+    """A column `id` of ids that stand one after the other; `pa.array` would load pandas, 40 MB, to look at them."""
+    import pyarrow as pa
+
+    offsets = np.arange(0, len(ids) + 1, 16, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
+    return pa.table({"id": pa.Array.from_buffers(pa.binary(), len(ids) // 16, buffers)})
 
 
 def bytes_of(column: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":

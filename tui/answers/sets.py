@@ -8,6 +8,7 @@ from store.errors import UnknownName
 from store.ids import id_ranges
 from store.named_sql import named_sql
 from tui.answers.candidates import prompt_ranges
+from tui.answers.list_index import id_table
 from tui.answers.message_texts import contents, path_to, texts_at
 from tui.answers.sheet import Sheet
 from tui.answers.text_search import TextSearch
@@ -116,10 +117,7 @@ class StoreSets:
 
 def _prompt_rows(reading: "Reading", touched: "pa.Table | None", low: str, high: str) -> "pa.Table":
     """The rows of the sheet of TOUCHED prompts (a column `id` of bytes), or of a range of ids."""
-    import pyarrow as pa
-
-    none = pa.table({"id": pa.array([], type=pa.binary())})
-    reading.con.register("touched_prompts", none if touched is None else touched)
+    reading.con.register("touched_prompts", id_table(b"") if touched is None else touched)
     where = {"low": low, "high": high, "is_range": touched is None}
     return reading.arrow(named_sql("tui", "prompt_rows"), where)
 

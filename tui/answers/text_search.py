@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from store.named_sql import named_sql
-from tui.answers.list_index import ListIndex
+from tui.answers.list_index import ListIndex, id_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +26,8 @@ class TextSearch:
 
     def conversations(self, words: tuple[str, ...]) -> "pa.Table":
         """The conversations in which every word stands somewhere."""
-        import pyarrow as pa
-
         sets = [set(self._holding(word).column("id").to_pylist()) for word in words]
-        both = set.intersection(*sets)
-        return pa.table({"id": pa.array(sorted(both), type=pa.binary())})
+        return id_table(b"".join(sorted(set.intersection(*sets))))
 
     def _holding(self, word: str) -> "pa.Table":
         """The conversations with a message that holds WORD; asked again, only newer messages are searched."""
@@ -53,11 +50,9 @@ class TextSearch:
 
     def messages(self, words: tuple[str, ...]) -> "pa.Table":
         """The messages that hold every word, their ids as bytes."""
-        import pyarrow as pa
-
         tables = [[found for _, found in self._matching(word, 0)] for word in words]
         sets = [{one for table in found for one in table.column("id").to_pylist()} for found in tables]
-        return pa.table({"id": pa.array(sorted(set.intersection(*sets)), type=pa.binary())})
+        return id_table(b"".join(sorted(set.intersection(*sets))))
 
     def _matching(self, word: str, first: int) -> Iterator[tuple[int, "pa.Table"]]:
         """The messages that hold WORD, in pieces so that writers get their turn in between."""

@@ -54,8 +54,13 @@ class MeasuresScreen(DeskScreen):
         self.list.focus()
         self.action_measure()
 
+    def on_unmount(self) -> None:
+        """Measure no further."""
+        self.browse.stop_measuring()
+
     def action_measure(self) -> None:
         """Measure everything anew."""
+        self.browse.stop_measuring()
         self._steps, self._figures, self._place = (), [], 0
         self._show()
         self.set_status("looking what can be measured …")
