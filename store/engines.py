@@ -15,6 +15,10 @@ import duckdb
 MEMORY = "4GB"
 """What one process may use before it spills to disk; PREFERABLY_MEMORY changes it."""
 
+ARENAS = 2
+"""Heaps of a thrifty process: each thread's own would keep 10 MB that nobody uses."""
+M_ARENA_MAX = -8  # malloc.h
+
 KEPT = 2
 """Instances that wait at most; more are made when more threads take turns at once."""
 
@@ -41,6 +45,7 @@ def be_thrifty(thrift: Thrift | None) -> Thrift | None:
     """Keep this process small from now on, or no longer; returns what held before."""
     global _thrift
     before, _thrift = _thrift, thrift
+    _share_heaps(ARENAS if thrift is not None else 0)
     with _lock:
         for instance in _idle:
             instance.con.close()
@@ -121,6 +126,12 @@ def put_back(engine: Engine) -> None:
                 return
     con.close()
     _give_back()
+
+
+def _share_heaps(arenas: int) -> None:
+    """Have at most so many heaps for all threads, 0 for as many as the allocator likes; only glibc can be asked."""
+    if (option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        option(M_ARENA_MAX, arenas)
 
 
 def _give_back() -> None:
