@@ -43,7 +43,6 @@ PAGE = 60
 PAGES = 100
 SETS = 20
 STARTS = 3
-BESIDE_WRITER_S = 15.0
 
 Result = TypeVar("Result")
 
@@ -119,7 +118,7 @@ def _first_screen(path: Path) -> Terminal:
     return terminal
 
 
-def measure(path: Path) -> None:
+def measure(path: Path, writer_s: float) -> None:
     """Print how long the parts take, each as a person meets it."""
     be_thrifty(Thrift(MEMORY, THREADS, GROWTH_BYTES))
     data = StoreReview(Store(path), "bench")
@@ -145,7 +144,7 @@ def measure(path: Path) -> None:
     _timed("one turn of 10 MB", lambda: data.conversation(_uuid("one long turn")))
     _timed("20,000 turns", lambda: data.conversation(_uuid("many turns")))
     _memory("after reading")
-    beside_a_writer(path, data, ids)
+    beside_a_writer(path, data, ids, writer_s)
     pairs = _timed("queue of pairs", data.queue)
     _many("a pair to judge", [lambda pair=pair: data.pair_texts(pair) for pair in pairs[:SETS]])
     _many("its authors", [lambda pair=pair: data.pair_authors(pair) for pair in pairs[:SETS]])
@@ -159,8 +158,8 @@ def _places(length: int) -> list[int]:
     return [(number * 7_919_777) % max(1, length - PAGE) for number in range(PAGES)]
 
 
-def beside_a_writer(path: Path, data: StoreReview, ids: "list[str]") -> None:
-    """Pages while another process writes, and how long its rows take to appear."""
+def beside_a_writer(path: Path, data: StoreReview, ids: "list[str]", writer_s: float) -> None:
+    """Pages while another process writes for WRITER_S seconds, and how long its rows take to appear."""
     program = (
         "import sys, time; from pathlib import Path; from store.db import Store;"
         " from make_review_store import write_ratings\n"
@@ -169,7 +168,7 @@ def beside_a_writer(path: Path, data: StoreReview, ids: "list[str]") -> None:
         "    with Store(Path(sys.argv[1])).write() as writing: write_ratings(writing, n, n + 20)\n"
         "    n += 20; time.sleep(0.2)\n"
     )
-    command = [sys.executable, "-c", program, str(path), str(BESIDE_WRITER_S)]
+    command = [sys.executable, "-c", program, str(path), str(writer_s)]
     pages, news, done = Clock(), Clock(), threading.Event()
     paths = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}) as writer:
@@ -200,12 +199,13 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--conversations", type=int, default=1_000_000)
     parser.add_argument("--draws", type=int, default=6_000_000)
+    parser.add_argument("--writer-seconds", type=float, default=15.0)
     asked = parser.parse_args()
     if not asked.path.exists():
         _timed("generate", lambda: generate(Store(asked.path), asked.conversations, asked.draws))
     print(f"load beside: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     start(asked.path)
-    measure(asked.path)
+    measure(asked.path, asked.writer_seconds)
 
 
 if __name__ == "__main__":

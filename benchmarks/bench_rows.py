@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("sharegpt", nargs="?", type=Path)
     for name, default in (("factor", 2), ("rounds", 5), ("length", 2048), ("batch", 8), ("steps", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--talks", type=int, help="take only so many conversations")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder), asked)
@@ -67,6 +68,7 @@ def make_corpus(folder: Path, asked: argparse.Namespace) -> Corpus:
 
     rng = random.Random(7)
     talks = make_sharegpt_corpus.load(asked.sharegpt) if asked.sharegpt else make_sharegpt_corpus.made_up(rng)
+    talks = talks[: asked.talks]
     path, store = folder / "sharegpt.json", Store(folder / "store.duckdb")
     make_sharegpt_corpus.write(make_sharegpt_corpus.corpus(talks, asked.factor, 7), path, is_lines=False)
     ingest_files(store, "sharegpt", [path], IngestSettings())

@@ -44,6 +44,7 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
     """(benchmark, arguments) in the order to run; a quick run takes sizes that only show that it runs."""
     corpus = [str(sharegpt)] if sharegpt else []
     store = str(scratch / "review.duckdb")
+    short = ["--steps", "1", "--length", "256", "--batch", "2"]
     if is_quick:
         return [
             ("bench_ingest", [*corpus, "--factor", "1", "--rounds", "1"]),
@@ -52,13 +53,13 @@ def plan(sharegpt: Path | None, scratch: Path, *, is_quick: bool) -> list[tuple[
             ("bench_duplicates", [*corpus, "--factor", "2"]),
             ("bench_decontamination", [*corpus, "--factor", "2"]),
             ("bench_labels", ["--stored", "20000", "--labels", "2000", "--calls", "100"]),
-            ("bench_review", [store, "--conversations", "5000", "--draws", "12800"]),
+            ("bench_review", [store, "--conversations", "5000", "--draws", "12800", "--writer-seconds", "2"]),
             ("bench_votes", ["--votes", "5"]),
             ("bench_rank", ["--prompts", "1925", "--rounds", "1"]),
             ("bench_rewards", ["--responses", "40", "--rounds", "1"]),
             ("bench_sample", ["--server", "stand-in", "--prompts", "8", "--rounds", "1"]),
             ("bench_crlft", ["--steps", "2"]),
-            ("bench_rows", [*corpus, "--factor", "1", "--rounds", "2", "--steps", "2"]),
+            ("bench_rows", [*corpus, "--factor", "1", "--talks", "200", "--rounds", "1", *short]),
             ("bench_trainers", ["--size", "tiny", "--steps", "1", "--batch", "2", "--length", "64"]),
         ]
     return [
