@@ -124,7 +124,8 @@ def policy(
 
 def _echo_figures(figures: "list[PolicyFigures]") -> None:
     sizes = sorted({point.x for one in figures for point in one.best_of})
-    columns = ("policy", "prompts", "draws", "characters", *(f"best of {n}" for n in sizes), "win rate")
+    won = ("win rate",) if any(one.win_rate for one in figures) else ()
+    columns = ("policy", "prompts", "draws", "characters", *(f"best of {n}" for n in sizes), *won)
     lines = []
     for one in figures:
         points = {point.x: point for point in one.best_of}
@@ -135,7 +136,7 @@ def _echo_figures(figures: "list[PolicyFigures]") -> None:
                 one.draws,
                 one.characters,
                 *(_words(points.get(n)) for n in sizes),
-                _words(one.win_rate),
+                *(_words(one.win_rate) for _ in won),
             )
         )
     echo(table(columns, lines))
