@@ -334,6 +334,7 @@ def _begin_again_if_finished(store: Store, rng: random.Random) -> None:
         states = reading.rows("SELECT state FROM current_sources")
     if states == [("finished",)]:
         store.path.unlink()
+        store.path.with_name(store.path.name + ".wal").unlink(missing_ok=True)
 
 
 @pytest.mark.slow

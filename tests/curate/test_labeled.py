@@ -313,6 +313,7 @@ def test_labels_survive_kills_at_random_moments_once_each(
         n_killed += killed_after(started(INGEST_SLOWLY, killed.path, path), rng.uniform(0.0, 0.7))
         if _is_finished(killed):
             killed.path.unlink()
+            killed.path.with_name(killed.path.name + ".wal").unlink(missing_ok=True)
     assert n_killed > KILLS // 2
     ingest_files(killed, "response-sets", [path], asked)
     assert state_of(killed) == state_of(undisturbed)
