@@ -59,6 +59,8 @@ def test_class_conditioning_pays_and_shuffled_classes_lose_it(papers, tmp_path, 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     lab = papers.Lab(tmp_path, 0)
     papers.make_world(lab)
-    found = papers.openchat(lab, ("C-RLFT", "without reward", "shuffled classes"))
+    names = ("C-RLFT", "without reward", "only GPT-3.5", "shuffled classes")
+    found = papers.openchat(lab, names)
     assert found["C-RLFT"] - found["without reward"] >= papers.C_RLFT_LEAD
+    assert found["C-RLFT"] - found["only GPT-3.5"] >= papers.C_RLFT_LEAD
     assert found["C-RLFT"] - found["shuffled classes"] >= papers.CONTROL_LOSS

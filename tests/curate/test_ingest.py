@@ -340,8 +340,8 @@ def _begin_again_if_finished(store: Store, rng: random.Random) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """A file of 340 MB more may not take half of that more; the peaks of one file differ by up to 100 MB."""
-    peaks, sizes = [], []
+    """Of two runs the smaller peak: those of one file differ by up to 100 MB."""
+    peaks = []
     for factor in (6, 18):
         path = tmp_path / f"{factor}.json"
         with path.open("w") as file:
@@ -350,11 +350,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
                 text = f"{number} " * 500
                 file.write(("," if number else "") + json.dumps(record(number, text, text + "!")))
             file.write("]")
-        sizes.append(path.stat().st_size / 2**20)
-        peaks.append(_peak_of_ingest(tmp_path / f"{factor}.duckdb", path))
+        peaks.append(min(_peak_of_ingest(tmp_path / f"{factor}-{run}.duckdb", path) for run in range(2)))
         path.unlink()
     assert peaks[1] < 600
-    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 2
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def _peak_of_ingest(store_path: Path, path: Path) -> float:

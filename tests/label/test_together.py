@@ -1,4 +1,4 @@
-"""Ingest, judge and two readers on one store file at once, for half a minute: every row is there at the end."""
+"""Ingest, judge and two readers on one store file at once, for a minute: every row is there at the end."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from store.db import Store
 from store.verify import verify
 
-SECONDS = 30
+SECONDS = 60
 CONVERSATIONS_PER_FILE = 100
 
 COMMAND = "import sys; from {module} import main; sys.argv[0] = {name!r}; main()"
@@ -90,7 +90,7 @@ def judge(path: Path, url: str) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
-def test_ingest_judge_and_two_readers_share_one_store(
+def test_ingest_judge_and_two_readers_share_one_store_for_a_minute(
     tmp_path: Path, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
