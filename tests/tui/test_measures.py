@@ -144,6 +144,13 @@ def test_a_process_of_its_own_measures_the_same(judged):
         assert list(apart[words]()) == list(here[words]())
 
 
+def test_a_process_of_its_own_looks_at_the_past_that_was_asked_for(judged):
+    then = Store(judged.path, at="v1")
+    (apart, *_), (here, *_) = Measuring(then).steps(), StoreMeasures(then).steps()
+    assert list(apart.measure()) == list(here.measure())
+    assert list(apart.measure()) != list(StoreMeasures(judged).steps()[0].measure())
+
+
 def test_a_process_that_fails_is_a_figure_that_says_so(tmp_path):
     (figure,) = Measuring(Store(tmp_path / "none.duckdb")).steps()[4].measure()
     assert "none.duckdb" in figure.note

@@ -1,6 +1,7 @@
 """Measuring in a process of its own: what it takes goes with it, and screens keep their processor time.
 
-Run as a module with the path of a store and a step's number, it writes the step's figures to its output.
+Run as a module with the path of a store, a step's number and perhaps the version to look at, it writes the step's
+figures to its output.
 """
 
 import pickle
@@ -45,6 +46,7 @@ class Measuring:
 
     def _figures(self, number: int, words: str) -> Sequence[Figure]:
         command = [sys.executable, "-P", *COMMAND, str(self._store.path), str(number)]
+        command += [self._store.at] if self._store.at is not None else []
         with self._lock:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -65,9 +67,9 @@ class Measuring:
         return answer
 
 
-def main(path: str, number: str) -> None:
+def main(path: str, number: str, at: str | None = None) -> None:
     """Write one step's figures, or why to ask later, to the output."""
-    step = StoreMeasures(Store(Path(path))).steps()[int(number)]
+    step = StoreMeasures(Store(Path(path), at=at)).steps()[int(number)]
     answer: Sequence[Figure] | str
     try:
         answer = list(step.measure())
